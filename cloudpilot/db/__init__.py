@@ -1,0 +1,1 @@
+"""CloudPilot's own records; the only place that imports SQLAlchemy."""

@@ -1,0 +1,1 @@
+"""The transaction around every write: plan, dry run, diff, approval, apply, verify."""
