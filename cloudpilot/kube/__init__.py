@@ -1,0 +1,1 @@
+"""The only talker to API servers: client, kinds, access, quantities, redaction."""

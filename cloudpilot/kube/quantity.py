@@ -1,0 +1,89 @@
+"""Kubernetes quantities: exact numbers from `100m`, `1.5Gi`, `2e3`, `12E` and their kin.
+
+The grammar is that of `k8s.io/apimachinery/pkg/api/resource`: a signed decimal with at most one
+suffix, binary (Ki..Ei), decimal (n, u, m, k, M..E) or an exponent (e3, E3).
+"""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_CEILING, Decimal
+from functools import lru_cache
+
+_FORM = re.compile(
+    r"(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+))"
+    r"(?:(?P<binary>[KMGTPE]i)|(?P<exponent>[eE][+-]?\d+)|(?P<decimal>[numkMGTPE]))?"
+)
+_BINARY = {unit: Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)}
+_DECIMAL = {
+    "n": Decimal("1e-9"),
+    "u": Decimal("1e-6"),
+    "m": Decimal("1e-3"),
+    "k": Decimal("1e3"),
+    "M": Decimal("1e6"),
+    "G": Decimal("1e9"),
+    "T": Decimal("1e12"),
+    "P": Decimal("1e15"),
+    "E": Decimal("1e18"),
+}
+_LONGEST = 64
+
+
+@lru_cache(maxsize=4096)
+def parse_quantity(text: str | int | float) -> Decimal:
+    """Return the exact value of a quantity.
+
+    Raises:
+        ValueError: it is not a quantity.
+    """
+    plain = str(text).strip()
+    found = _FORM.fullmatch(plain) if len(plain) <= _LONGEST else None
+    if found is None:
+        raise ValueError(f"{plain[:_LONGEST]!r} is not a quantity")
+    number = Decimal(found["number"])
+    if found["binary"]:
+        return number * _BINARY[found["binary"][0]]
+    if found["decimal"]:
+        return number * _DECIMAL[found["decimal"]]
+    if found["exponent"]:
+        exponent = int(found["exponent"][1:])
+        if abs(exponent) > 30:
+            raise ValueError(f"{plain!r} is out of range")
+        return number.scaleb(exponent)
+    return number
+
+
+def cpu_millicores(text: str | int | float | None) -> int:
+    """Return a CPU quantity in millicores, rounded up; 0 for one that cannot be read."""
+    return _scaled(text, 1000)
+
+
+def memory_bytes(text: str | int | float | None) -> int:
+    """Return a memory quantity in bytes, rounded up; 0 for one that cannot be read."""
+    return _scaled(text, 1)
+
+
+def _scaled(text: str | int | float | None, factor: int) -> int:
+    if text is None or text == "":
+        return 0
+    try:
+        value = parse_quantity(text) * factor
+        return int(value.to_integral_value(rounding=ROUND_CEILING))
+    except (ValueError, ArithmeticError):
+        return 0
+
+
+def format_memory(value: int) -> str:
+    """Write bytes as people say them: `1.5Gi`."""
+    for power, unit in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")):
+        if abs(value) >= 1024**power:
+            scaled = f"{value / 1024**power:.1f}".rstrip("0").rstrip(".")
+            return scaled + unit
+    return str(value)
+
+
+def format_cpu(millicores: int) -> str:
+    """Write millicores as people say them: `250m`, `1.5`."""
+    if millicores % 1000 and millicores < 10_000:
+        return f"{millicores}m"
+    return f"{millicores / 1000:g}"
