@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from tests.controlplane import audit, certificates, kubelet
+from tests.controlplane import audit, certificates, kubelet, namespaces
 from tests.controlplane.access import ADMIN, SERVICE_USER, Access, Rule, review, role_objects
 from tests.controlplane.api import CONNECTIONS, Api, ApiError, Object
 from tests.controlplane.assets import ISTIO_CRDS, KWOK_CRDS, KWOK_STAGES, Assets, find_assets
@@ -65,7 +65,9 @@ class ControlPlane:
         await self.eventually(lambda: self.admin.text("/readyz"), "API server ready", START_SECONDS)
         self.components["kube-controller-manager"].start()
         self.components["kube-scheduler"].start()
-        await asyncio.gather(self._start_kwok(), self._install(ISTIO_CRDS))
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._start_kwok())
+            group.create_task(self._install(ISTIO_CRDS))
         await self._service_account_exists("default")
         logger.info("control plane ready in %.1f s", time.monotonic() - began)
 
@@ -101,7 +103,12 @@ class ControlPlane:
         return [event for event in self.audit_events(user) if audit.is_write(event)]
 
     async def eventually(
-        self, probe: Callable[[], Awaitable[T]], what: str, timeout_seconds: float = 30.0
+        self,
+        probe: Callable[[], Awaitable[T]],
+        what: str,
+        timeout_seconds: float = 30.0,
+        *,
+        interval_seconds: float = 0.1,
     ) -> T:
         """The first true answer of a probe; refusals and failed connections mean "not yet"."""
         deadline = time.monotonic() + timeout_seconds
@@ -115,7 +122,7 @@ class ControlPlane:
                     return answer
             except (ApiError, httpx.TransportError) as failure:
                 last = repr(failure)
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(interval_seconds)
         raise TimeoutError(f"not within {timeout_seconds:.0f} s: {what}; last: {str(last)[:500]}")
 
     async def add_nodes(self, count: int, *, ready_within_seconds: float = 60.0) -> list[str]:
@@ -147,19 +154,15 @@ class ControlPlane:
 
     async def create_namespace(self, name: str, labels: dict[str, str] | None = None) -> None:
         """Create a namespace and wait until pods can be created in it."""
-        metadata = {"name": name, "labels": labels or {}}
-        await self.admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        await namespaces.create(self.admin, name, labels or {})
         await self._service_account_exists(name)
 
     async def delete_namespace(self, name: str) -> None:
-        """Delete a namespace and wait until it and all that was in it is gone."""
-        await self.admin.delete(f"/api/v1/namespaces/{name}")
-
-        async def gone() -> bool:
-            rows = await self.admin.table("/api/v1/namespaces")
-            return name not in {row["Name"] for row in rows}
-
-        await self.eventually(gone, f"namespace {name} gone", timeout_seconds=60.0)
+        """Delete a namespace; all that was in it is gone at the end, its name a little later."""
+        await namespaces.delete(self.admin, name)
+        await self.eventually(
+            lambda: namespaces.is_empty(self.admin, name), f"namespace {name} empty"
+        )
 
     @asynccontextmanager
     async def granted(
@@ -219,7 +222,7 @@ class ControlPlane:
         versions = [version["name"] for version in spec["versions"] if version["served"]]
 
         async def established() -> bool:
-            conditions = (await self.admin.get(f"{CRDS}/{name}"))["status"].get("conditions", [])
+            conditions = (await self.admin.get(f"{CRDS}/{name}"))["status"]["conditions"] or []
             return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
 
         async def listed() -> bool:
