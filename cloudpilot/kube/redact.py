@@ -38,6 +38,7 @@ _PROBE = re.compile(
 _DROPPED_ANNOTATIONS = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
 # Values that name a secret or a setting without being one.
 _HARMLESS = re.compile(r"(?i)^(?:true|false|null|none|nil|<[^>]*>|\[masked\]|\*+|\.\.\.)$")
+_REFERENCE = re.compile(r"(?i)(?:name|names|ref|path|file|type|count|expiry|id)$")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -53,7 +54,8 @@ def _mask_match(found: re.Match[str]) -> str:
     whole = found[0]
     for group in ("urlpw", "authval", "value"):
         if found[group]:
-            if group == "value" and _HARMLESS.match(found[group]):
+            harmless = _HARMLESS.match(found[group]) or _REFERENCE.search(found["name"] or "")
+            if group == "value" and harmless:
                 return whole
             start, end = found.span(group)
             return whole[: start - found.start()] + MASK + whole[end - found.start() :]
