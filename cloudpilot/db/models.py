@@ -109,12 +109,15 @@ class PlanRow(Base):
     thread_id: Mapped[str | None] = mapped_column(String(64), index=True)
     requester: Mapped[str] = mapped_column(String(128))
     intent: Mapped[str] = mapped_column(String(64), index=True)
-    """Hash of operation, cluster and arguments: a denied intent cannot come back at once."""
+    """Hash of the cluster, the object and what would become of it: denied, it cannot come back
+    at once, however the call is worded."""
     digest: Mapped[str] = mapped_column(String(64))
     record: Mapped[dict[str, Any]]
     previous: Mapped[dict[str, Any] | None]
-    """The object before the write, kept for an undo."""
+    """The object before the write, secret-shaped text masked, kept for an undo."""
     outcome: Mapped[str | None] = mapped_column(Text)
+    result: Mapped[dict[str, Any] | None]
+    """What was found beside the outcome, such as the fresh diff of a stale plan."""
     decided_by: Mapped[str | None] = mapped_column(String(128))
     decided_at: Mapped[datetime | None]
     claimed_at: Mapped[datetime | None]

@@ -50,6 +50,8 @@ class Change(BaseModel):
     summary: str
     """One sentence for the person who decides."""
     risk: Risk
+    warnings: list[str] = Field(default_factory=list)
+    """What the operation itself found that the person who decides must know."""
 
 
 class FieldDiff(BaseModel):
@@ -97,3 +99,5 @@ class Plan(BaseModel):
     decided_at: datetime | None = None
     outcome: str | None = None
     """What happened, in one sentence."""
+    fresh_diff: list[FieldDiff] = Field(default_factory=list)
+    """stale: what the change would do to the object as it is now."""

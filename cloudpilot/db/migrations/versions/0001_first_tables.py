@@ -52,6 +52,7 @@ def upgrade() -> None:
         sa.Column("record", sa.JSON(), nullable=False),
         sa.Column("previous", sa.JSON(), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("result", sa.JSON(), nullable=True),
         sa.Column("decided_by", sa.String(length=128), nullable=True),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("claimed_at", sa.DateTime(timezone=True), nullable=True),
