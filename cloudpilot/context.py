@@ -33,6 +33,10 @@ class Actor:
     kind: ActorKind = ActorKind.HUMAN
 
 
+LOCAL_HUMAN = Actor("local")
+"""Who holds the server's token or its terminal: one person until there are accounts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """The place in a conversation a call comes from; empty outside one.

@@ -3,6 +3,7 @@
 CloudPilotError                     500
 ├── InvalidArguments                422  the caller's input, each field named
 │   └── SettingsError               422  the configuration; the start stops (exit 78)
+├── BadRequest                      400  not readable as a request of this API
 ├── Unauthorized                    401  no or a bad credential
 ├── Forbidden                       403  the actor may not
 │   └── ClusterForbidden            403  the cluster's RBAC said no
@@ -14,6 +15,7 @@ CloudPilotError                     500
 │   └── ClusterConflict             409  the object changed or exists already
 ├── ClusterGone                     410  a resourceVersion or continue token expired
 ├── PayloadTooLarge                 413
+├── UnsupportedMediaType            415
 ├── ClusterRejected                 422  the API server refused the object
 ├── Frozen                          423  writes are switched off
 ├── TooManyRequests                 429
@@ -77,6 +79,12 @@ class SettingsError(InvalidArguments):
     """The configuration cannot be used; the start stops with exit code 78."""
 
 
+class BadRequest(CloudPilotError):
+    """The request cannot be read: its Host, its JSON or its framing."""
+
+    status = 400
+
+
 class Unauthorized(CloudPilotError):
     """No credential, or one that is not valid."""
 
@@ -128,6 +136,13 @@ class PayloadTooLarge(CloudPilotError):
     """The request body is over the limit."""
 
     status = 413
+
+
+class UnsupportedMediaType(CloudPilotError):
+    """The request body is not JSON, or is not declared as it."""
+
+    status = 415
+    hint = "send `Content-Type: application/json`"
 
 
 class Frozen(CloudPilotError):
