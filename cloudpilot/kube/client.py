@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
@@ -196,8 +196,10 @@ class KubeClient:
 
     async def watch(
         self, path: str, query: Query, *, accept: str = JSON
-    ) -> AsyncIterator[list[bytes]]:
+    ) -> AsyncGenerator[list[bytes], None]:
         """Stream a watch: batches of JSON lines as they arrive, until the server ends it.
+
+        The first batch is empty and says that the server accepted the watch.
 
         A silent stream is given up somewhat after the server should have ended it, so that a
         half-open connection cannot hide changes for ever.
@@ -216,6 +218,7 @@ class KubeClient:
                 if answer.status >= 300:
                     data = await _read(answer)
                     raise error_of(answer.status, answer.headers, data, "GET", path, writes=False)
+                yield []
                 async for chunk in answer.content.iter_any():
                     *lines, rest = (rest + chunk).split(b"\n")
                     if lines:

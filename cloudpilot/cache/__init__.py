@@ -1,0 +1,1 @@
+"""The live mirror, in client-go's words: reflector, store, informer; and counters for Secrets."""

@@ -1,0 +1,93 @@
+"""The store: the objects of one kind, by name and by namespace.
+
+A store holds the newest state it was told and answers from memory. It talks to nobody.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Generic, TypeVar
+
+from cloudpilot.kube.kinds import KubeObject
+
+T = TypeVar("T", bound=KubeObject)
+
+Key = tuple[str, str]
+"""Namespace (empty for cluster-scoped kinds) and name."""
+
+Change = tuple[T | None, T | None]
+"""An object before and after; None where there was or is none."""
+
+
+def key_of(obj: KubeObject) -> Key:
+    """Return the key an object is stored under."""
+    return obj.metadata.namespace, obj.metadata.name
+
+
+class Store(Generic[T]):
+    """Objects of one kind.
+
+    `replace` and `apply` return what changed as pairs (old, new), so that whoever counts can
+    adjust by the difference.
+    """
+
+    def __init__(self) -> None:
+        self._namespaces: dict[str, dict[str, T]] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[T]:
+        for objects in self._namespaces.values():
+            yield from objects.values()
+
+    def get(self, namespace: str, name: str) -> T | None:
+        """Return one object."""
+        return self._namespaces.get(namespace, {}).get(name)
+
+    def list(self, namespace: str | None = None) -> Sequence[T]:
+        """Return the objects of a namespace, or all, sorted by namespace and name."""
+        if namespace is not None:
+            objects = self._namespaces.get(namespace, {})
+            return [objects[name] for name in sorted(objects)]
+        return [obj for space in sorted(self._namespaces) for obj in self.list(space)]
+
+    def count(self, namespace: str) -> int:
+        """Return how many objects a namespace holds."""
+        return len(self._namespaces.get(namespace, ()))
+
+    def upsert(self, obj: T) -> T | None:
+        """Store an object and return the one it replaced."""
+        namespace, name = key_of(obj)
+        objects = self._namespaces.setdefault(namespace, {})
+        old = objects.get(name)
+        objects[name] = obj
+        self._size += old is None
+        return old
+
+    def remove(self, key: Key) -> T | None:
+        """Forget an object and return it."""
+        namespace, name = key
+        objects = self._namespaces.get(namespace, {})
+        old = objects.pop(name, None)
+        self._size -= old is not None
+        if not objects:
+            self._namespaces.pop(namespace, None)
+        return old
+
+    def replace(self, objects: Iterable[T]) -> Iterable[Change[T]]:
+        """Make this the whole content; return every difference as (old, new)."""
+        before = self._namespaces
+        self._namespaces, self._size = {}, 0
+        changes: deque[Change[T]] = deque()
+        for obj in objects:
+            namespace, name = key_of(obj)
+            old = before.get(namespace, {}).pop(name, None)
+            self.upsert(obj)
+            same = old and old.metadata.resource_version == obj.metadata.resource_version
+            if not same:
+                changes.append((old, obj))
+        changes.extend((gone, None) for left in before.values() for gone in left.values())
+        return changes
