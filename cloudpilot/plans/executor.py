@@ -1,0 +1,321 @@
+"""Carries out approved plans: claim, re-read, one write, read back, and what became of it.
+
+Executes from the stored record alone. A write is never sent again when its answer was lost: what
+happened is then read from the object, by the annotation each write carries.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+from cloudpilot.clusters import Clusters
+from cloudpilot.db.models import PlanRow
+from cloudpilot.db.plans import PlanEvent, PlanRepository
+from cloudpilot.db.session import utc
+from cloudpilot.errors import (
+    CloudPilotError,
+    ClusterConflict,
+    ClusterUnavailable,
+)
+from cloudpilot.kube.client import KubeClient
+from cloudpilot.plans.diff import clean, field_hash, show_path
+from cloudpilot.plans.plan import FieldDiff, PlanState
+from cloudpilot.plans.record import Record
+from cloudpilot.plans.stale import fresh_diff, staleness
+from cloudpilot.plans.write import Write, marker_of
+
+logger = logging.getLogger(__name__)
+
+SYSTEM = "cloudpilot"
+"""The actor of what no person asks for, such as an expiry."""
+
+_TRIES = 3
+_LONGEST_CHAIN = 100
+_TOO_MANY_REQUESTS = 429
+
+
+class _Phase(Enum):
+    """How far an execution got; decides what a deadline means."""
+
+    READING = 1
+    SENT = 2
+    ANSWERED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of an execution."""
+
+    state: PlanState
+    outcome: str
+    fresh_diff: list[FieldDiff] = field(default_factory=list)
+
+
+class Executor:
+    """Executes and reconciles plans; decides nothing about approvals.
+
+    Args:
+        lease_seconds: How long an execution owns its plan. It gives up before, others touch the
+            plan only after, and a write of which nothing is seen by then is taken as not done.
+        verify_seconds: How long the object may take to be as planned after the write.
+        crashpoint: Called with the name of each step, for tests that kill the process there.
+    """
+
+    def __init__(
+        self,
+        plans: PlanRepository,
+        clusters: Clusters,
+        *,
+        lease_seconds: float,
+        verify_seconds: float,
+        crashpoint: Callable[[str], None],
+    ) -> None:
+        self._plans = plans
+        self._clusters = clusters
+        self._lease = timedelta(seconds=lease_seconds)
+        self._deadline_seconds = lease_seconds * 0.8
+        self._verify_seconds = verify_seconds
+        self._crashpoint = crashpoint
+
+    async def execute(self, plan_id: str) -> PlanRow | None:
+        """Claim and carry out an approved plan; None if another one has claimed it.
+
+        Raises:
+            DatabaseUnavailable: the claim, the intent or the outcome could not be stored; nothing
+                is written without the first two.
+        """
+        row = await self._plans.move(
+            plan_id,
+            {PlanState.APPROVED},
+            PlanState.EXECUTING,
+            PlanEvent("plan.claimed", SYSTEM),
+            stamp="claimed_at",
+        )
+        if row is None:
+            return None
+        self._crashpoint("claimed")
+        record = Record.model_validate(row.record)
+        await self._plans.note(row, _intent(row, record))
+        self._crashpoint("intent_audited")
+        verdict = await _Execution(record, self._clusters, self._verify_seconds, self._crashpoint)(
+            self._deadline_seconds
+        )
+        self._crashpoint("before_outcome")
+        settled = await self._settle(row, verdict, _SOURCES[verdict.state])
+        if settled is not None and verdict.state is PlanState.UNKNOWN:
+            settled = await self.reconcile(settled) or settled
+        return settled or await self._plans.get(plan_id)
+
+    async def reconcile(self, row: PlanRow) -> PlanRow | None:
+        """Find out what became of a plan whose execution ended unseen; None if still unknown.
+
+        Raises:
+            DatabaseUnavailable: the outcome could not be stored.
+        """
+        if row.state == PlanState.APPROVED:
+            verdict = Verdict(
+                PlanState.FAILED,
+                "nothing was written: the process ended after the approval; propose it anew",
+            )
+        else:
+            verdict = await self._fate(row, Record.model_validate(row.record))
+            if verdict.state is PlanState.UNKNOWN and row.state == PlanState.UNKNOWN:
+                return None
+        return await self._settle(row, verdict, {PlanState(row.state)})
+
+    async def _fate(self, row: PlanRow, record: Record) -> Verdict:
+        try:
+            client = self._clusters.get(record.cluster).client
+            if await client.kube_system_uid() != record.cluster_uid:
+                return Verdict(PlanState.UNKNOWN, f"{record.cluster} is another cluster by now")
+            live = await _write(record).read(client)
+        except CloudPilotError as error:
+            return Verdict(PlanState.UNKNOWN, f"it cannot be asked yet: {error.message}")
+        if _is_written(record, live):
+            return _verdict_of(record, live)
+        later = marker_of(live)
+        if later not in (None, record.marker):
+            return await self._fate_before(record, later)
+        if row.claimed_at and await self._plans.now() < utc(row.claimed_at) + self._lease:
+            return Verdict(PlanState.UNKNOWN, "the answer was lost and nothing is seen of it yet")
+        return Verdict(PlanState.FAILED, "not written: the cluster shows no trace of this plan")
+
+    async def _fate_before(self, record: Record, later: str | None) -> Verdict:
+        """Follow the annotations back from a plan that wrote the object since."""
+        for _ in range(_LONGEST_CHAIN):
+            row = await self._plans.get(later) if later else None
+            if row is None:
+                break
+            earlier = Record.model_validate(row.record).marker
+            if earlier == record.id:
+                return Verdict(PlanState.SUCCEEDED, f"written, and changed by plan {later} since")
+            if earlier == record.marker:
+                return Verdict(PlanState.FAILED, f"not written: plan {later} came first")
+            later = earlier
+        return Verdict(PlanState.UNKNOWN, "the object was written by a plan of somebody else since")
+
+    async def _settle(
+        self, row: PlanRow, verdict: Verdict, sources: set[PlanState]
+    ) -> PlanRow | None:
+        logger.info("plan %s: %s, %s", row.id, verdict.state.value, verdict.outcome)
+        result: dict[str, Any] | None = None
+        if verdict.fresh_diff:
+            result = {"fresh_diff": [item.model_dump(mode="json") for item in verdict.fresh_diff]}
+        details = {"state": verdict.state.value, "outcome": verdict.outcome}
+        return await self._plans.move(
+            row.id,
+            sources,
+            verdict.state,
+            PlanEvent("plan.outcome", row.decided_by or SYSTEM, details),
+            outcome=verdict.outcome,
+            result=result,
+        )
+
+
+class _Execution:
+    """One attempt to carry out one plan; called once."""
+
+    def __init__(
+        self,
+        record: Record,
+        clusters: Clusters,
+        verify_seconds: float,
+        crashpoint: Callable[[str], None],
+    ) -> None:
+        self._record = record
+        self._clusters = clusters
+        self._verify_seconds = verify_seconds
+        self._crashpoint = crashpoint
+        self._write = _write(record)
+        self._phase = _Phase.READING
+
+    async def __call__(self, deadline_seconds: float) -> Verdict:
+        """Return what became of it; every failure of the cluster is a verdict."""
+        try:
+            async with asyncio.timeout(deadline_seconds):
+                return await self._apply(self._clusters.get(self._record.cluster).client)
+        except TimeoutError:
+            return self._interrupted("the deadline passed")
+        except CloudPilotError as error:
+            return self._interrupted(error.message)
+
+    def _interrupted(self, why: str) -> Verdict:
+        if self._phase is _Phase.READING:
+            return Verdict(PlanState.FAILED, f"nothing was written: {why}")
+        if self._phase is _Phase.SENT:
+            return Verdict(PlanState.UNKNOWN, f"the write was sent, its answer is lost: {why}")
+        return Verdict(PlanState.UNHEALTHY, f"written, but it could not be read back: {why}")
+
+    async def _apply(self, client: KubeClient) -> Verdict:
+        if await client.kube_system_uid() != self._record.cluster_uid:
+            return Verdict(PlanState.STALE, f"{self._record.cluster} is another cluster by now")
+        for _ in range(_TRIES):
+            live = await self._write.read(client)
+            if why := staleness(self._record, live):
+                fresh = fresh_diff(self._record, live)
+                return Verdict(PlanState.STALE, f"nothing was written: {why}", fresh)
+            self._crashpoint("before_write")
+            if await self._send(client, live):
+                self._crashpoint("after_write")
+                return await self._verify(client)
+        return Verdict(
+            PlanState.FAILED, "nothing was written: the object changed during each of three tries"
+        )
+
+    async def _send(self, client: KubeClient, live: dict[str, Any] | None) -> bool:
+        """Send the write; False if the server says that the object changed, so nothing is done."""
+        self._phase = _Phase.SENT
+        try:
+            await self._write.send(client, live)
+        except ClusterConflict:
+            self._phase = _Phase.READING
+            return False
+        except ClusterUnavailable as error:
+            if error.details.get("status") == _TOO_MANY_REQUESTS:
+                self._phase = _Phase.READING
+            raise
+        except CloudPilotError:
+            self._phase = _Phase.READING
+            raise
+        self._phase = _Phase.ANSWERED
+        return True
+
+    async def _verify(self, client: KubeClient) -> Verdict:
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._verify_seconds
+        while True:
+            verdict = _verdict_of(self._record, await self._write.read(client))
+            if verdict.state is PlanState.SUCCEEDED or clock() >= end:
+                return verdict
+            await asyncio.sleep(0.2)
+
+
+_SOURCES = {
+    # Who saw the answer knows better than whoever took the plan over meanwhile.
+    PlanState.SUCCEEDED: {PlanState.EXECUTING, PlanState.UNKNOWN, PlanState.FAILED},
+    PlanState.UNHEALTHY: {PlanState.EXECUTING, PlanState.UNKNOWN, PlanState.FAILED},
+    PlanState.FAILED: {PlanState.EXECUTING, PlanState.UNKNOWN},
+    PlanState.STALE: {PlanState.EXECUTING, PlanState.UNKNOWN},
+    PlanState.UNKNOWN: {PlanState.EXECUTING},
+}
+
+
+def _write(record: Record) -> Write:
+    return Write(
+        plan_id=record.id,
+        verb=record.verb,
+        kind=record.kind,
+        namespace=record.namespace,
+        name=record.name,
+        body=record.body,
+    )
+
+
+def _intent(row: PlanRow, record: Record) -> PlanEvent:
+    details = {
+        "verb": record.verb,
+        "kind": record.kind,
+        "namespace": record.namespace,
+        "name": record.name,
+        "digest": row.digest,
+    }
+    return PlanEvent("plan.intent", row.decided_by or SYSTEM, details)
+
+
+def _is_written(record: Record, live: dict[str, Any] | None) -> bool:
+    if record.verb == "delete":
+        return (
+            live is None
+            or live["metadata"]["uid"] != record.object_uid
+            or bool(live["metadata"].get("deletionTimestamp"))
+        )
+    return marker_of(live) == record.id
+
+
+def _verdict_of(record: Record, live: dict[str, Any] | None) -> Verdict:
+    """Judge an object after its write was done."""
+    what = f"{record.kind} {record.name}"
+    if record.verb == "delete":
+        if live is None or live["metadata"]["uid"] != record.object_uid:
+            return Verdict(PlanState.SUCCEEDED, f"{what} is deleted")
+        holders = ", ".join(live["metadata"].get("finalizers") or []) or "nothing known"
+        return Verdict(
+            PlanState.UNHEALTHY, f"the deletion is accepted, but {what} is held by: {holders}"
+        )
+    if live is None:
+        return Verdict(PlanState.UNHEALTHY, f"{what} was written, but is gone again")
+    now = clean(live)
+    other = [
+        show_path(item.path) for item in record.touched if field_hash(now, item.path) != item.after
+    ]
+    if other:
+        return Verdict(
+            PlanState.UNHEALTHY, f"{what} was written, but is not as planned: {', '.join(other)}"
+        )
+    return Verdict(PlanState.SUCCEEDED, f"{what} is {record.verb}d as planned")
