@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -36,6 +37,15 @@ class CallEntry(Protocol):
     def details(self) -> dict[str, Any]: ...  # noqa: D102
 
 
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """What happened, and who made it happen."""
+
+    kind: str
+    actor: str
+    details: dict[str, Any] = field(default_factory=dict)
+
+
 class AuditLog:
     """Adds and reads rows; there is no way here to change or remove one."""
 
@@ -67,6 +77,28 @@ class AuditLog:
                 )
             )
 
+    def add(
+        self,
+        session: AsyncSession,
+        at: datetime,
+        event: AuditEvent,
+        *,
+        subject: str,
+        cluster: str | None,
+    ) -> None:
+        """Add a row to a transaction that changes something else: both happen or neither."""
+        session.add(
+            AuditRow(
+                at=at,
+                kind=event.kind,
+                actor=event.actor,
+                cluster=cluster,
+                subject=subject,
+                request_id=request_id.get(),
+                details=event.details,
+            )
+        )
+
     async def entries(
         self,
         *,
@@ -83,27 +115,3 @@ class AuditLog:
             query = query.where(AuditRow.kind == kind)
         async with self._database.transaction() as session:
             return list(await session.scalars(query))
-
-
-def add_event(
-    session: AsyncSession,
-    *,
-    at: datetime,
-    kind: str,
-    actor: str,
-    cluster: str | None,
-    subject: str,
-    details: dict[str, Any],
-) -> None:
-    """Add a row to a transaction that changes something else, so that both happen or neither."""
-    session.add(
-        AuditRow(
-            at=at,
-            kind=kind,
-            actor=actor,
-            cluster=cluster,
-            subject=subject,
-            request_id=request_id.get(),
-            details=details,
-        )
-    )

@@ -7,7 +7,6 @@ the database's own, so that a wrong clock of one process expires nothing.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -16,32 +15,24 @@ from sqlalchemy.engine import CursorResult
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from cloudpilot.db.audit import add_event
+from cloudpilot.db.audit import AuditEvent, AuditLog
 from cloudpilot.db.models import PlanRow, ThreadRow
 from cloudpilot.db.session import Database, clock
 from cloudpilot.errors import TooManyRequests
 
 
-@dataclass(frozen=True, slots=True)
-class PlanEvent:
-    """What the audit keeps of a change of a plan."""
-
-    kind: str
-    actor: str
-    details: dict[str, Any] = field(default_factory=dict)
-
-
 class PlanRepository:
     """Stores plans. States are plain text here."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, audit: AuditLog) -> None:
         self._database = database
+        self._audit = audit
 
     async def now(self) -> datetime:
         """Return the database's clock."""
         return await self._database.now()
 
-    async def add(self, row: PlanRow, event: PlanEvent, *, open_limit: int) -> PlanRow:
+    async def add(self, row: PlanRow, event: AuditEvent, *, open_limit: int) -> PlanRow:
         """Store a new plan; the stored one instead if its key is taken.
 
         Raises:
@@ -53,7 +44,7 @@ class PlanRepository:
                     await self._refuse_too_many(session, row.thread_id, row.key, open_limit)
                 session.add(row)
                 await session.flush()
-                _audit(session, row, event, row.created_at)
+                self._note(session, row, event, row.created_at)
         except IntegrityError:
             stored = await self.find(row.key)
             if stored is None:
@@ -96,7 +87,7 @@ class PlanRepository:
         plan_id: str,
         sources: Collection[str],
         target: str,
-        event: PlanEvent,
+        event: AuditEvent,
         *,
         unexpired: bool = False,
         stamp: Literal["decided_at", "claimed_at"] | None = None,
@@ -121,13 +112,13 @@ class PlanRepository:
             if not await _changes_one(session, change):
                 return None
             row = await session.get_one(PlanRow, plan_id)
-            _audit(session, row, event, now)
+            self._note(session, row, event, now)
             return row
 
-    async def note(self, row: PlanRow, event: PlanEvent) -> None:
+    async def note(self, row: PlanRow, event: AuditEvent) -> None:
         """Write an audit row about a plan without changing it."""
         async with self._database.transaction() as session:
-            _audit(session, row, event, await clock(session))
+            self._note(session, row, event, await clock(session))
 
     async def overdue(self) -> list[PlanRow]:
         """Return undecided plans whose time is over."""
@@ -152,6 +143,9 @@ class PlanRepository:
                 )
             )
             return list(await session.scalars(query))
+
+    def _note(self, session: AsyncSession, row: PlanRow, event: AuditEvent, at: datetime) -> None:
+        self._audit.add(session, at, event, subject=row.id, cluster=row.cluster)
 
     async def _refuse_too_many(
         self, session: AsyncSession, thread_id: str, key: str | None, limit: int
@@ -197,15 +191,3 @@ class PlanRepository:
 async def _changes_one(session: AsyncSession, change: Update) -> bool:
     result = await session.execute(change)
     return isinstance(result, CursorResult) and result.rowcount == 1
-
-
-def _audit(session: AsyncSession, row: PlanRow, event: PlanEvent, at: datetime) -> None:
-    add_event(
-        session,
-        at=at,
-        kind=event.kind,
-        actor=event.actor,
-        cluster=row.cluster,
-        subject=row.id,
-        details=event.details,
-    )

@@ -15,8 +15,9 @@ from enum import Enum
 from typing import Any
 
 from cloudpilot.clusters import Clusters
+from cloudpilot.db.audit import AuditEvent
 from cloudpilot.db.models import PlanRow
-from cloudpilot.db.plans import PlanEvent, PlanRepository
+from cloudpilot.db.plans import PlanRepository
 from cloudpilot.db.session import utc
 from cloudpilot.errors import (
     CloudPilotError,
@@ -94,7 +95,7 @@ class Executor:
             plan_id,
             {PlanState.APPROVED},
             PlanState.EXECUTING,
-            PlanEvent("plan.claimed", SYSTEM),
+            AuditEvent("plan.claimed", SYSTEM),
             stamp="claimed_at",
         )
         if row is None:
@@ -172,7 +173,7 @@ class Executor:
             row.id,
             sources,
             verdict.state,
-            PlanEvent("plan.outcome", row.decided_by or SYSTEM, details),
+            AuditEvent("plan.outcome", row.decided_by or SYSTEM, details),
             outcome=verdict.outcome,
             result=result,
         )
@@ -277,7 +278,7 @@ def _write(record: Record) -> Write:
     )
 
 
-def _intent(row: PlanRow, record: Record) -> PlanEvent:
+def _intent(row: PlanRow, record: Record) -> AuditEvent:
     details = {
         "verb": record.verb,
         "kind": record.kind,
@@ -285,7 +286,7 @@ def _intent(row: PlanRow, record: Record) -> PlanEvent:
         "name": record.name,
         "digest": row.digest,
     }
-    return PlanEvent("plan.intent", row.decided_by or SYSTEM, details)
+    return AuditEvent("plan.intent", row.decided_by or SYSTEM, details)
 
 
 def _is_written(record: Record, live: dict[str, Any] | None) -> bool:

@@ -14,8 +14,9 @@ from typing import Any
 
 from cloudpilot.clusters import Clusters
 from cloudpilot.context import Actor, ActorKind, CallContext
+from cloudpilot.db.audit import AuditEvent, AuditLog
 from cloudpilot.db.models import PlanRow
-from cloudpilot.db.plans import PlanEvent, PlanRepository
+from cloudpilot.db.plans import PlanRepository
 from cloudpilot.db.session import Database, utc
 from cloudpilot.errors import (
     CloudPilotError,
@@ -32,6 +33,7 @@ from cloudpilot.plans.plan import Change, Plan, PlanState
 from cloudpilot.plans.proposal import propose
 from cloudpilot.plans.record import new_row, plan_of
 from cloudpilot.plans.write import Write
+from cloudpilot.settings import AgentSettings
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +55,7 @@ class Plans:
     proposes and approves, a destructive plan by typing the object's name.
 
     Args:
-        open_plans: Most undecided plans of one conversation.
+        settings: Says how many undecided plans one conversation may have.
         protected_namespaces: Where any change is destructive, beside `kube-*`.
         on_decided: Called after a plan's end is stored: denied, expired, stale, or its outcome.
             An `unknown` is followed by a second call once it is known.
@@ -66,16 +68,17 @@ class Plans:
         self,
         database: Database,
         clusters: Clusters,
+        audit: AuditLog,
+        settings: AgentSettings,
         *,
-        open_plans: int = 5,
         protected_namespaces: Collection[str] = PROTECTED_NAMESPACES,
         on_decided: Sequence[Listener] = (),
         lease_seconds: float = 30.0,
         verify_seconds: float = 5.0,
         crashpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._plans = PlanRepository(database)
-        self._open_plans = open_plans
+        self._plans = PlanRepository(database, audit)
+        self._open_plans = settings.open_plans
         self._protected = protected_namespaces
         self._listeners = list(on_decided)
         self._lease = timedelta(seconds=lease_seconds)
@@ -104,10 +107,15 @@ class Plans:
             CloudPilotError: the cluster refused the dry run.
         """
         wanted = dict(arguments)
-        for value, where in ((wanted, "arguments"), (change.model_dump(mode="json"), change.kind)):
+        checked: dict[str, Any] = {
+            "arguments": wanted,
+            change.kind: change.body,
+            "name": change.name,
+            "namespace": change.namespace,
+        }
+        for where, value in checked.items():
             canonical_json(value, where)
-        for value in (wanted, change.body, change.name, change.namespace):
-            refuse_control_characters(value)
+            refuse_control_characters(value, where)
         key = _key(operation, wanted, ctx)
         if stored := await self._plans.find(key):
             return plan_of(await self._expired(stored))
@@ -132,7 +140,7 @@ class Plans:
             ctx=ctx,
         )
         row.key = key
-        event = PlanEvent(
+        event = AuditEvent(
             "plan.proposed", ctx.actor.name, {"operation": operation, "digest": row.digest}
         )
         row = await self._plans.add(row, event, open_limit=self._open_plans)
@@ -158,7 +166,7 @@ class Plans:
             plan_id,
             {PlanState.PROPOSED},
             PlanState.APPROVED,
-            PlanEvent("plan.approved", actor.name, {"digest": row.digest}),
+            AuditEvent("plan.approved", actor.name, {"digest": row.digest}),
             unexpired=True,
             stamp="decided_at",
             decided_by=actor.name,
@@ -189,7 +197,7 @@ class Plans:
             plan_id,
             {PlanState.PROPOSED},
             PlanState.DENIED,
-            PlanEvent("plan.denied", actor.name, {"reason": reason}),
+            AuditEvent("plan.denied", actor.name, {"reason": reason}),
             stamp="decided_at",
             decided_by=actor.name,
             outcome=f"denied: {reason}" if reason else "denied",
@@ -276,7 +284,7 @@ class Plans:
             row.id,
             {PlanState.PROPOSED},
             PlanState.EXPIRED,
-            PlanEvent("plan.expired", SYSTEM),
+            AuditEvent("plan.expired", SYSTEM),
             outcome="expired: nobody decided in time",
         )
         if moved is None:

@@ -61,9 +61,8 @@ async def propose(
         ClusterRejected: the API server refuses the object, the field named.
         ClusterConflict: the object changed meanwhile, or exists already.
     """
-    client = cluster.client
-    cluster_uid = await client.kube_system_uid()
-    result = await write.send(client, change.before, dry_run=True)
+    cluster_uid = await cluster.uid()
+    result = await write.send(cluster.client, change.before, dry_run=True)
     after = None if change.verb == "delete" else result.object
     differences = diff(change.before, after)
     if not differences:
