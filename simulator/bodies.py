@@ -1,0 +1,121 @@
+"""The bodies of writes: parsed, of the right kind, and held against the kind's schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import yaml
+
+from simulator.kinds import Obj
+from simulator.paths import Target
+from simulator.schemas import prune, unknown_fields
+from simulator.status import Cause, bad_request, invalid, unsupported_media_type
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+STRATEGIC_PATCH = "application/strategic-merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+_BODY_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
+
+
+@dataclass(slots=True)
+class WriteRequest:
+    """One write as it came in; `warnings` collects what the answer's headers shall say."""
+
+    target: Target
+    query: Mapping[str, str]
+    content_type: str
+    user_agent: str
+    body: bytes
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def dry_run(self) -> bool:
+        """Whether nothing may be stored."""
+        value = self.query.get("dryRun", "")
+        if value not in ("", "All"):
+            text = f'Unsupported value: "{value}": supported values: "All"'
+            options = {"": "CreateOptions"}.get(self.target.name, "UpdateOptions")
+            cause = Cause("FieldValueNotSupported", text, "dryRun")
+            raise invalid(options, "meta.k8s.io", "", [cause])
+        return value == "All"
+
+    @property
+    def manager(self) -> str:
+        """Who owns the written fields."""
+        return self.query.get("fieldManager") or self.user_agent.partition("/")[0] or "unknown"
+
+
+def decode(request: WriteRequest) -> Obj:
+    """Parse a body and check that it is an object of the kind that the path names."""
+    target, kind = request.target, request.target.kind
+    if request.content_type not in (*_BODY_TYPES[:2], APPLY_PATCH, ""):
+        raise unsupported_media_type(_BODY_TYPES)
+    expected = "Scale" if target.subresource == "scale" else kind.kind
+    try:
+        loaded = (
+            json.loads(request.body)
+            if request.content_type in ("application/json", "")
+            else yaml.safe_load(request.body)
+        )
+    except (ValueError, yaml.YAMLError) as error:
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {expected}): couldn't get "
+            f"version/kind; json parse error: {error}"
+        ) from error
+    if not isinstance(loaded, dict):
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {expected}): couldn't get "
+            "version/kind; json parse error: not an object"
+        )
+    api_version = "autoscaling/v1" if expected == "Scale" else kind.at(target.version)
+    found = loaded.setdefault("kind", expected), loaded.setdefault("apiVersion", api_version)
+    if found[0] != expected:
+        version = found[1].rpartition("/")[2]
+        raise bad_request(
+            f'{found[0]} in version "{version}" cannot be handled as a {expected}: no kind '
+            f'"{found[0]}" is registered for version "{found[1]}"'
+        )
+    if found[1] != api_version:
+        raise bad_request(
+            f"the API version in the data ({found[1]}) does not match the expected API "
+            f"version ({api_version})"
+        )
+    if not isinstance(loaded.setdefault("metadata", {}), dict):
+        raise bad_request(
+            f'{expected} in version "{target.version}" cannot be handled as a {expected}: '
+            "json: cannot unmarshal metadata"
+        )
+    return loaded
+
+
+def strict(request: WriteRequest, obj: Obj, *, patch: bool = False) -> Obj:
+    """Refuse, warn of or drop the fields that the schema does not know."""
+    directive = request.query.get("fieldValidation") or "Warn"
+    if directive not in ("Strict", "Warn", "Ignore"):
+        known = '"", "Ignore", "Strict", "Warn"'
+        text = f'Unsupported value: "{directive}": supported values: {known}'
+        options = "PatchOptions" if patch else "CreateOptions"
+        cause = Cause("FieldValueNotSupported", text, "fieldValidation")
+        raise invalid(options, "meta.k8s.io", "", [cause])
+    kind = request.target.kind
+    unknown = [f'unknown field "{path}"' for path in unknown_fields(kind, obj)]
+    if not unknown:
+        return obj
+    if directive == "Strict":
+        text = f"strict decoding error: {', '.join(unknown)}"
+        if patch:
+            shown = json.dumps(obj, separators=(",", ":"))
+            cause = Cause(
+                "FieldValueInvalid", f"Invalid value: {json.dumps(shown)}: {text}", "patch"
+            )
+            raise invalid("", "", "", [cause])
+        version = request.target.version
+        raise bad_request(
+            f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: {text}'
+        )
+    if directive == "Warn":
+        request.warnings.extend(unknown)
+    return prune(kind, obj)

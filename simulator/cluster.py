@@ -1,0 +1,168 @@
+"""The simulated cluster: store, controllers and API server, started and stopped as one."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Self
+
+import uvicorn
+from starlette.types import Scope
+
+from simulator.agenda import Agenda
+from simulator.app import ApiServer, Handlers
+from simulator.controllers import Controllers
+from simulator.deletes import Deletes
+from simulator.disk import Disks
+from simulator.endpoints import EndpointController
+from simulator.faults import Faults
+from simulator.garbage import GarbageCollector
+from simulator.kubelet import Kubelet
+from simulator.logs import Logs
+from simulator.metrics import Metrics
+from simulator.reads import Reads
+from simulator.recorder import EventRecorder
+from simulator.scene import Scene, load_scene, play
+from simulator.store import Store
+from simulator.watch import WatchHub
+from simulator.writes import Writes
+
+
+class SimulatedCluster:
+    """A Kubernetes API server over a scene, in this process and this event loop.
+
+    It serves plain HTTP on 127.0.0.1 while the `async with` block runs. The state is lost at its
+    end. Everything random is seeded: two runs differ only in their times.
+
+    Args:
+        scene: the name of a file in `simulator/scenes/`, or a scene built by a program.
+        speed: how much faster than in reality faults develop.
+        port: where to listen; 0 = a free port.
+        token: the bearer token that the server demands; empty = a random one.
+        bookmark_seconds: how often watches that allow it get a bookmark.
+        history: how many changes are kept before watches from older versions get 410.
+
+    Attributes:
+        url: the server's address.
+        token: the bearer token.
+        store: the objects, to be looked at and changed directly.
+        faults: knobs that make requests fail.
+    """
+
+    def __init__(
+        self,
+        scene: str | Scene = "shop",
+        speed: float = 1.0,
+        port: int = 0,
+        *,
+        token: str = "",
+        seed: int = 0,
+        bookmark_seconds: float = 10.0,
+        history: int = 20_000,
+    ) -> None:
+        self._scene = load_scene(scene) if isinstance(scene, str) else scene
+        self._port = port
+        self.url = ""
+        self.token = token or secrets.token_urlsafe(24)
+        self._agenda = agenda = Agenda(speed=speed)
+        self.store = store = Store(agenda.now, seed, history)
+        self._watches = WatchHub(store, bookmark_seconds)
+        self.faults = Faults(store, self._watches)
+        events = EventRecorder(store, agenda)
+        behaviours = self._scene.behaviours()
+        kubelet = Kubelet(store, agenda, events, behaviours)
+        controllers = (
+            kubelet,
+            Controllers(store, agenda, events),
+            EndpointController(store, agenda),
+            GarbageCollector(store, agenda),
+        )
+        for controller in controllers:
+            store.subscribe(None, controller.on_change)
+        self._events = events
+        self._disks = Disks(store, agenda, events, kubelet)
+        metrics = Metrics(store, agenda, behaviours)
+        self._app = ApiServer(
+            token=self.token,
+            handlers=Handlers(
+                store=store,
+                reads=Reads(store, metrics.objects),
+                writes=Writes(store),
+                deletes=Deletes(store),
+                logs=Logs(store, agenda, behaviours),
+                watches=self._watches,
+                faults=self.faults,
+            ),
+            cut=self._cut,
+        )
+        self.requests = self._app.requests
+        self._server: uvicorn.Server | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def open_watches(self) -> int:
+        """How many watches are open now."""
+        return self._watches.open
+
+    def advance(self, seconds: float) -> None:
+        """Let so much simulated time pass at once, with everything that happens in it."""
+        self._agenda.advance(seconds)
+
+    async def __aenter__(self) -> Self:
+        """Play the scene's past and start to serve."""
+        play(self._scene, self.store, self._agenda, self._events, self._disks)
+        listener = socket.create_server(("127.0.0.1", self._port))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(
+            self._app,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = server = _Server(config)
+        self._tasks = [
+            asyncio.create_task(server.serve([listener]), name="simulator-server"),
+            asyncio.create_task(self._agenda.run(), name="simulator-agenda"),
+        ]
+        while not server.started:  # noqa: ASYNC110 - uvicorn offers no event for it
+            await asyncio.sleep(0.005)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """End all watches and stop serving."""
+        server_task, agenda_task = self._tasks
+        agenda_task.cancel()
+        with suppress(asyncio.CancelledError):
+            await agenda_task
+        self._watches.close()
+        if self._server is not None:
+            self._server.should_exit = True
+        await server_task
+
+    def _cut(self, scope: Scope) -> None:
+        """Close the connection that a request came over, without an answer."""
+        if self._server is None:
+            return
+        for connection in list(self._server.server_state.connections):
+            if getattr(connection, "client", None) == scope["client"]:
+                connection.transport.abort()
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: signals belong to the program around."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture nothing."""
+        yield

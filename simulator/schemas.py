@@ -1,0 +1,132 @@
+"""Structural schemas of custom resources: type checks, unknown fields and pruning.
+
+Only the Istio Gateway has a full schema; the other custom kinds keep every field. The same
+schema is published in the kind's CustomResourceDefinition.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simulator.kinds import Kind, Obj
+from simulator.status import Cause, invalid_value, required
+
+_FOLDER = Path(__file__).parent / "crds"
+_OPEN: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+@cache
+def schema_of(kind: Kind) -> Obj:
+    """Return the OpenAPI v3 schema of a custom kind's objects."""
+    file = _FOLDER / f"{kind.resource}.yaml"
+    spec = yaml.safe_load(file.read_text("utf-8")) if file.exists() else _OPEN
+    return {"type": "object", "properties": {"spec": spec, "status": _OPEN}}
+
+
+def unknown_fields(kind: Kind, obj: Obj) -> list[str]:
+    """Return the paths of the fields that a custom kind's schema does not know."""
+    if not kind.is_custom:
+        return []
+    body = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
+    found: list[str] = []
+    _walk(schema_of(kind), body, "", found)
+    return found
+
+
+def prune(kind: Kind, obj: Obj) -> Obj:
+    """Return the object without the fields that a custom kind's schema does not know."""
+    if not kind.is_custom:
+        return obj
+    metadata = {k: obj[k] for k in ("apiVersion", "kind", "metadata") if k in obj}
+    body = {k: deepcopy(v) for k, v in obj.items() if k not in metadata}
+    _walk(schema_of(kind), body, "", [])
+    return metadata | body
+
+
+def _walk(schema: Obj, value: Any, path: str, found: list[str]) -> None:
+    """Collect the unknown fields below a value and remove them from it."""
+    if schema.get("x-kubernetes-preserve-unknown-fields") or schema.get(
+        "x-kubernetes-int-or-string"
+    ):
+        return
+    if isinstance(value, list):
+        for position, item in enumerate(value):
+            _walk(schema.get("items", {}), item, f"{path}[{position}]", found)
+    elif isinstance(value, dict):
+        properties = schema.get("properties")
+        extra = schema.get("additionalProperties")
+        for name in list(value):
+            here = f"{path}.{name}" if path else name
+            if properties is not None and name in properties:
+                _walk(properties[name], value[name], here, found)
+            elif extra:
+                _walk(extra, value[name], here, found)
+            elif properties is not None:
+                found.append(here)
+                del value[name]
+
+
+def schema_errors(kind: Kind, obj: Obj) -> list[Cause]:
+    """Return every way in which a custom object breaks its schema."""
+    if not kind.is_custom:
+        return []
+    body = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
+    causes: list[Cause] = []
+    _check(schema_of(kind), body, "", causes)
+    return causes
+
+
+_GO_TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
+
+
+def _type_name(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, float):
+        return "number"
+    return next(name for name, kind in _GO_TYPES.items() if type(value) is kind)
+
+
+def _check(schema: Obj, value: Any, path: str, causes: list[Cause]) -> None:
+    wanted = schema.get("type")
+    if wanted and _type_name(value) != wanted and path:
+        text = f'{path} in body must be of type {wanted}: "{_type_name(value)}"'
+        shown = f'"{_type_name(value)}"'
+        causes.append(Cause("FieldValueTypeInvalid", f"Invalid value: {shown}: {text}", path))
+        return
+    if isinstance(value, dict):
+        for name in schema.get("required", ()):
+            if name not in value:
+                causes.append(required(f"{path}.{name}" if path else name))
+        properties = schema.get("properties", {})
+        for name, child in value.items():
+            here = f"{path}.{name}" if path else name
+            _check(
+                properties.get(name, schema.get("additionalProperties") or {}), child, here, causes
+            )
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            _check(schema.get("items", {}), item, f"{path}[{position}]", causes)
+    else:
+        _check_value(schema, value, path, causes)
+
+
+def _check_value(schema: Obj, value: Any, path: str, causes: list[Cause]) -> None:
+    allowed = schema.get("enum")
+    if allowed and value not in allowed:
+        listed = ", ".join(f'"{item}"' for item in allowed)
+        text = f'Unsupported value: "{value}": supported values: {listed}'
+        causes.append(Cause("FieldValueNotSupported", text, path))
+    if not isinstance(value, int | float):
+        return
+    if value < schema.get("minimum", value):
+        text = f"{path} in body should be greater than or equal to {schema['minimum']}"
+        causes.append(invalid_value(path, value, text))
+    if value > schema.get("maximum", value):
+        text = f"{path} in body should be less than or equal to {schema['maximum']}"
+        causes.append(invalid_value(path, value, text))
