@@ -36,10 +36,12 @@ class ControlPlane:
         ports = Ports.choose()
         self.directory = directory
         self.url = f"https://{certificates.LOOPBACK}:{ports.apiserver}"
+        self._kubelet_url = f"https://{certificates.LOOPBACK}:{ports.kubelet}"
         self._assets = assets
-        self._authority = certificates.issue(directory / "certificates")
-        self.access = Access(directory, self.url, self._authority.authority)
-        programs = Programs(assets, directory, ports, self._authority, self.access)
+        issued = certificates.issue(directory / "certificates")
+        self._authority = issued.authority
+        self.access = Access(directory, self.url, self._authority)
+        programs = Programs(assets, directory, ports, issued, self.access)
         self.components: dict[str, Component] = programs.all()
         self.admin = self.client(ADMIN)
         self._nodes = 0
@@ -79,7 +81,7 @@ class ControlPlane:
 
     def client(self, user: str) -> Api:
         """A client of this user; whoever asks closes it (`async with`)."""
-        return Api(self.url, self.access.token(user), self._authority.authority)
+        return Api(self.url, self.access.token(user), self._authority)
 
     def kubeconfig(
         self, user: str = SERVICE_USER, *, namespace: str = "default", context: str = "controlplane"
@@ -201,11 +203,15 @@ class ControlPlane:
 
     async def _start_kwok(self) -> None:
         await self._install(KWOK_CRDS)
-        self.components["kwok"].start()
         default_log = self.directory / "pod-logs" / "default.log"
         await self.admin.apply(
             self._assets.path(KWOK_STAGES).read_text(), kubelet.default_logs(default_log)
         )
+        self.components["kwok"].start()
+        # It answers for pods it has never heard of, so this tells that it knows the log objects.
+        async with Api(self._kubelet_url, self.access.token("kwok"), self._authority) as kwok:
+            log = "/containerLogs/default/any/any"
+            await self.eventually(lambda: kwok.text(log), "pod logs of kwok", START_SECONDS)
 
     async def _install(self, manifest: str) -> None:
         """Create CRDs from the text itself: parsing a megabyte of YAML here would take seconds."""

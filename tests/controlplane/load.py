@@ -15,8 +15,9 @@ logger = logging.getLogger(__name__)
 
 REPLICAS = 20
 DEPLOYMENTS_PER_NAMESPACE = 10
-ENVIRONMENT_VARIABLES = 20
+ENVIRONMENT_VARIABLES = 16
 SETTLE_SECONDS = 600.0
+MADE_BY, MADE_BY_LOAD = "app.kubernetes.io/managed-by", "load"
 
 
 @dataclass(frozen=True)
@@ -46,23 +47,20 @@ async def populate(control_plane: ControlPlane, nodes: int = 1000, pods: int = 1
     for namespace in namespaces:
         await control_plane.create_namespace(namespace)
     await control_plane.create_all(deployments)
+    await _all_ready(control_plane, pods)
+    # Before the pods they would cost an EndpointSlice update for every few of them.
     await control_plane.create_all([_service(deployment) for deployment in deployments])
-    await _all_ready(control_plane, namespaces, pods)
     pods_seconds = time.monotonic() - began
     logger.info("%d pods Running in %.1f s", pods, pods_seconds)
     return Load(nodes, pods, namespaces, nodes_seconds, pods_seconds)
 
 
-async def _all_ready(control_plane: ControlPlane, namespaces: list[str], pods: int) -> None:
-    ours = set(namespaces)
-
+async def _all_ready(control_plane: ControlPlane, pods: int) -> None:
     async def all_ready() -> bool:
-        listed = (await control_plane.admin.get("/apis/apps/v1/deployments"))["items"]
-        ready = sum(
-            deployment["status"].get("readyReplicas", 0)
-            for deployment in listed
-            if deployment["metadata"]["namespace"] in ours
+        rows = await control_plane.admin.table(
+            "/apis/apps/v1/deployments", labelSelector=f"{MADE_BY}={MADE_BY_LOAD}"
         )
+        ready = sum(int(row["Ready"].partition("/")[0]) for row in rows)
         logger.debug("%d of %d pods ready", ready, pods)
         return ready == pods
 
@@ -74,6 +72,7 @@ async def _all_ready(control_plane: ControlPlane, namespaces: list[str], pods: i
 def _deployment(index: int, replicas: int) -> dict[str, Any]:
     name = f"app-{index:04d}"
     labels = {
+        MADE_BY: MADE_BY_LOAD,
         "app": name,
         "app.kubernetes.io/name": name,
         "app.kubernetes.io/part-of": f"product-{index % 7}",
@@ -93,7 +92,6 @@ def _deployment(index: int, replicas: int) -> dict[str, Any]:
             },
         },
         "spec": {
-            "initContainers": [_container("istio-init", 2, ports=())],
             "containers": [
                 _container(name, ENVIRONMENT_VARIABLES, ports=(8080, 9090)),
                 _container("istio-proxy", ENVIRONMENT_VARIABLES // 2, ports=(15090,)),
@@ -122,7 +120,8 @@ def _deployment(index: int, replicas: int) -> dict[str, Any]:
 
 
 def _container(name: str, variables: int, ports: tuple[int, ...]) -> dict[str, Any]:
-    container: dict[str, Any] = {
+    probe = {"httpGet": {"path": "/healthz", "port": ports[0]}, "periodSeconds": 10}
+    return {
         "name": name,
         "image": f"registry.example.com/product/{name}:1.4.2",
         "args": ["serve", "--config=/etc/app/config.yaml", "--log-format=json"],
@@ -130,6 +129,9 @@ def _container(name: str, variables: int, ports: tuple[int, ...]) -> dict[str, A
             {"name": f"SETTING_{number:02d}", "value": f"value-of-setting-{number:02d}-of-{name}"}
             for number in range(variables)
         ],
+        "ports": [{"name": f"port-{port}", "containerPort": port} for port in ports],
+        "livenessProbe": probe,
+        "readinessProbe": probe,
         "resources": {
             "requests": {"cpu": "50m", "memory": "64Mi"},
             "limits": {"cpu": "1", "memory": "512Mi"},
@@ -146,13 +148,6 @@ def _container(name: str, variables: int, ports: tuple[int, ...]) -> dict[str, A
             {"name": "scratch", "mountPath": "/tmp"},
         ],
     }
-    if ports:
-        container["ports"] = [
-            {"name": f"port-{port}", "containerPort": port, "protocol": "TCP"} for port in ports
-        ]
-        probe = {"httpGet": {"path": "/healthz", "port": ports[0]}, "periodSeconds": 10}
-        container |= {"livenessProbe": probe, "readinessProbe": probe}
-    return container
 
 
 def _service(deployment: dict[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The test bed itself: what the other end-to-end tests take for granted is really there."""
 
+import httpx
 import pytest
+import yaml
 
 from tests.controlplane.access import SERVICE_USER
 from tests.controlplane.api import ApiError, Object
@@ -81,8 +83,9 @@ async def test_istio_gateway_is_accepted(control_plane: ControlPlane, namespace:
 async def test_gateway_that_breaks_the_schema_is_refused(
     control_plane: ControlPlane, namespace: str
 ) -> None:
+    broken = yaml.safe_load(GATEWAY % {"namespace": namespace, "port": '"eighty"'})
     with pytest.raises(ApiError, match="must be of type integer") as refused:
-        await control_plane.admin.apply(GATEWAY % {"namespace": namespace, "port": '"eighty"'})
+        await control_plane.admin.create(broken)
     assert refused.value.status == 422
 
 
@@ -146,11 +149,37 @@ async def test_writes_of_the_second_user_are_in_the_audit_log(
     assert write["requestObject"]["data"] == {"colour": "blue"}
 
 
-async def test_service_account_acts_with_its_own_name(
+async def test_service_account_acts_in_its_own_name(
     control_plane: ControlPlane, namespace: str
 ) -> None:
+    user = f"system:serviceaccount:{namespace}:default"
     kubeconfig = await control_plane.service_account_kubeconfig(namespace, "default")
-    assert control_plane.url in kubeconfig.read_text()
+    token = yaml.safe_load(kubeconfig.read_text())["users"][0]["user"]["token"]
+    async with control_plane.granted(CONFIG_MAPS, namespace=namespace, user=user):
+        await control_plane.admin.request(
+            "POST",
+            f"/api/v1/namespaces/{namespace}/configmaps",
+            json=config_map(namespace),
+            headers={"Authorization": f"Bearer {token}"},
+        )
+
+    async def logged() -> list[Object]:
+        return control_plane.audit_writes(user)
+
+    [write] = await control_plane.eventually(logged, "audit event of the ServiceAccount")
+    assert write["responseStatus"]["code"] == 201
+
+
+async def test_api_server_may_be_gone_for_a_while(
+    control_plane: ControlPlane, namespace: str
+) -> None:
+    apiserver = control_plane.components["kube-apiserver"]
+    apiserver.kill()
+    with pytest.raises(httpx.TransportError):
+        await control_plane.admin.text("/readyz")
+    apiserver.start()
+    await control_plane.eventually(lambda: control_plane.admin.text("/readyz"), "back again", 60.0)
+    await running_pods(control_plane, namespace)
 
 
 async def running_pods(control_plane: ControlPlane, namespace: str) -> list[Object]:
