@@ -14,8 +14,6 @@ import time
 from contextvars import ContextVar
 from typing import Any, TextIO
 
-from cloudpilot.settings import LogSettings
-
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being served; every log line and answer carries it."""
 
@@ -69,15 +67,21 @@ class TextFormatter(logging.Formatter):
         return line
 
 
-def configure(settings: LogSettings, stream: TextIO | None = None) -> None:
-    """Send every log line to `stream` (standard error by default) in the configured form."""
+def configure(level: str, form: str = "auto", stream: TextIO | None = None) -> None:
+    """Send every log line to `stream` (standard error by default).
+
+    Args:
+        level: Least severe level that is written.
+        form: `json`, `text`, or `auto`: text on a terminal, JSON elsewhere.
+        stream: Where to.
+    """
     stream = stream or sys.stderr
-    as_json = settings.format == "json" or (settings.format == "auto" and not stream.isatty())
+    as_json = form == "json" or (form == "auto" and not stream.isatty())
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JSONFormatter() if as_json else TextFormatter())
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(settings.level)
+    root.setLevel(level)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         logger = logging.getLogger(name)
         logger.handlers.clear()

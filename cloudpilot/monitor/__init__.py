@@ -1,0 +1,1 @@
+"""Counters and summaries of a cluster that watch events keep up to date."""

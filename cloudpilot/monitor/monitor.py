@@ -1,0 +1,227 @@
+"""The monitor of one cluster: totals adjusted by each watch event, so an overview costs nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+
+from cloudpilot.cache.mirror import Mirror
+from cloudpilot.cache.reflector import SyncStatus
+from cloudpilot.kube.kinds import Condition, Namespace, Node, Pod
+from cloudpilot.kube.pod_status import PodResources, resources_of, summarize
+from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
+from cloudpilot.monitor.shapes import (
+    Fresh,
+    Missing,
+    NamespaceDetail,
+    NodeCounts,
+    NodeDetail,
+    PodCounts,
+    ResourceOverview,
+    ResourceTotals,
+)
+
+_PHASES = ("Running", "Pending", "Succeeded", "Failed")
+_ROLE_LABEL = "node-role.kubernetes.io/"
+
+
+class ClusterMonitor:
+    """Answers about a whole cluster, a namespace or a node from running totals.
+
+    Promises: an answer reflects every watch event that arrived; a kind that cannot be read gives
+    null and an entry in `missing`, never a wrong number.
+    """
+
+    def __init__(self, cluster: str, mirror: Mirror) -> None:
+        self._cluster = cluster
+        self._mirror = mirror
+        self._phases: Counter[str] = Counter()
+        self._failing: Counter[str] = Counter()
+        self._node_pods: Counter[str] = Counter()
+        self._totals: Counter[str] = Counter()
+        self._ready_nodes = 0
+        mirror["Pod"].add_handler(self._pod_changed)
+        mirror["Node"].add_handler(self._node_changed)
+
+    def overview(self) -> ResourceOverview:
+        """Return the whole cluster at a glance."""
+        names = (*self._mirror, *self._mirror.counters)
+        counters = self._mirror.counters
+        return ResourceOverview(
+            **dict(self.freshness(*names)),
+            nodes=self._nodes(),
+            namespaces=self._count("Namespace"),
+            deployments=self._count("Deployment"),
+            services=self._count("Service"),
+            gateways=self._count("Gateway"),
+            config_maps=counters["ConfigMap"].value,
+            secrets=counters["Secret"].value,
+            pods=self._pods(),
+            resources=self._resources(),
+        )
+
+    def namespaces(self) -> list[NamespaceDetail]:
+        """Return every namespace, sorted by name."""
+        return [self._namespace(obj) for obj in self._mirror["Namespace"].list()]
+
+    def namespace(self, name: str) -> NamespaceDetail | None:
+        """Return one namespace."""
+        obj = self._mirror["Namespace"].get("", name)
+        return self._namespace(obj) if obj else None
+
+    def nodes(self) -> list[NodeDetail]:
+        """Return every node, sorted by name."""
+        return [self._node(obj) for obj in self._mirror["Node"].list()]
+
+    def node(self, name: str) -> NodeDetail | None:
+        """Return one node."""
+        obj = self._mirror["Node"].get("", name)
+        return self._node(obj) if obj else None
+
+    def freshness(self, *kinds: str) -> Fresh:
+        """Return how current the named kinds are; with the oldest time among those known."""
+        states = self._mirror.states()
+        missing, times = [], []
+        for kind in kinds:
+            state = states[kind]
+            if state.status is not SyncStatus.LIVE:
+                missing.append(Missing(kind=kind, status=state.status.value, reason=state.reason))
+            if state.known and state.as_of is not None:
+                times.append(state.as_of)
+        behind = (SyncStatus.UNREACHABLE, SyncStatus.SYNCING)
+        return Fresh(
+            cluster=self._cluster,
+            as_of=min(times, default=None),
+            stale=any(states[kind].status in behind for kind in kinds),
+            missing=missing,
+        )
+
+    def known(self, kind: str) -> bool:
+        """Whether anything can be said about a kind."""
+        return self._mirror[kind].state.known
+
+    def _count(self, kind: str) -> int | None:
+        return len(self._mirror[kind]) if self.known(kind) else None
+
+    def _nodes(self) -> NodeCounts | None:
+        if not self.known("Node"):
+            return None
+        total = len(self._mirror["Node"])
+        return NodeCounts(total=total, ready=self._ready_nodes, not_ready=total - self._ready_nodes)
+
+    def _pods(self) -> PodCounts | None:
+        if not self.known("Pod"):
+            return None
+        counts = {phase.lower(): self._phases[phase] for phase in _PHASES}
+        total = len(self._mirror["Pod"])
+        unknown = total - sum(counts.values())
+        return PodCounts(total=total, **counts, unknown=unknown, failing=self._failing.total())
+
+    def _resources(self) -> ResourceTotals | None:
+        if not self.known("Pod"):
+            return None
+        totals = self._totals
+        return ResourceTotals(
+            cpu_requests_millicores=totals["cpu_requests"],
+            cpu_limits_millicores=totals["cpu_limits"],
+            cpu_allocatable_millicores=totals["cpu_allocatable"],
+            memory_requests_bytes=totals["memory_requests"],
+            memory_limits_bytes=totals["memory_limits"],
+            memory_allocatable_bytes=totals["memory_allocatable"],
+        )
+
+    def _namespace(self, obj: Namespace) -> NamespaceDetail:
+        def count(kind: str) -> int | None:
+            return self._mirror[kind].count(obj.name) if self.known(kind) else None
+
+        return NamespaceDetail(
+            name=obj.name,
+            status=obj.status.phase,
+            pods=count("Pod"),
+            failing_pods=self._failing[obj.name] if self.known("Pod") else None,
+            deployments=count("Deployment"),
+            services=count("Service"),
+            created=parse_time(obj.metadata.creation_timestamp),
+        )
+
+    def _node(self, obj: Node) -> NodeDetail:
+        status, info = obj.status, obj.status.node_info
+        text = "Ready" if is_ready(obj) else "NotReady"
+        if obj.spec.unschedulable:
+            text += ",SchedulingDisabled"
+        return NodeDetail(
+            name=obj.name,
+            status=text,
+            roles=_roles(obj),
+            kubelet_version=info.kubelet_version,
+            os_image=info.os_image,
+            kernel_version=info.kernel_version,
+            architecture=info.architecture,
+            container_runtime=info.container_runtime_version,
+            cpu_capacity_millicores=cpu_millicores(status.capacity.get("cpu")),
+            cpu_allocatable_millicores=cpu_millicores(status.allocatable.get("cpu")),
+            memory_capacity_bytes=memory_bytes(status.capacity.get("memory")),
+            memory_allocatable_bytes=memory_bytes(status.allocatable.get("memory")),
+            pods=self._node_pods[obj.name] if self.known("Pod") else None,
+            problems=[text for c in status.conditions if (text := _problem(c))],
+            taints=[
+                f"{t.key}{f'={t.value}' if t.value else ''}:{t.effect}" for t in obj.spec.taints
+            ],
+            created=parse_time(obj.metadata.creation_timestamp),
+        )
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        for pod, step in ((old, -1), (new, 1)):
+            if pod is None:
+                continue
+            self._phases[pod.status.phase] += step
+            if pod.spec.node_name:
+                self._node_pods[pod.spec.node_name] += step
+            if summarize(pod).failing:
+                self._failing[pod.namespace] += step
+            amounts = resources_of(pod)
+            for name in PodResources.__dataclass_fields__:
+                self._totals[name] += step * getattr(amounts, name)
+
+    def _node_changed(self, old: Node | None, new: Node | None) -> None:
+        for node, step in ((old, -1), (new, 1)):
+            if node is None:
+                continue
+            self._ready_nodes += step * is_ready(node)
+            allocatable = node.status.allocatable
+            self._totals["cpu_allocatable"] += step * cpu_millicores(allocatable.get("cpu"))
+            self._totals["memory_allocatable"] += step * memory_bytes(allocatable.get("memory"))
+
+
+def is_ready(node: Node) -> bool:
+    """Whether the node's Ready condition is True."""
+    return any(c.type == "Ready" and c.status == "True" for c in node.status.conditions)
+
+
+def parse_time(text: str | None) -> datetime | None:
+    """Read an RFC 3339 time of the API; None for none and for nonsense."""
+    if not text:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _roles(node: Node) -> list[str]:
+    roles = [
+        label.removeprefix(_ROLE_LABEL)
+        for label in node.metadata.labels
+        if label.startswith(_ROLE_LABEL)
+    ]
+    return sorted(role for role in roles if role)
+
+
+def _problem(condition: Condition) -> str:
+    wanted = "True" if condition.type == "Ready" else "False"
+    if condition.status == wanted:
+        return ""
+    if condition.type != "Ready" and condition.status == "Unknown":
+        return ""
+    name = "NotReady" if condition.type == "Ready" else condition.type
+    return f"{name}: {condition.message or condition.reason or condition.status}"
