@@ -1,0 +1,1 @@
+"""The HTTP door; with `integrations`, the only place that imports FastAPI."""

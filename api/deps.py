@@ -1,0 +1,58 @@
+"""What endpoints are handed by FastAPI: the runtime, the assistant, the actor, checked names."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Path, Request
+
+from agent.assistant import Assistant
+from cloudpilot.context import Actor
+from cloudpilot.errors import InvalidArguments
+from cloudpilot.runtime import Runtime
+
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+
+
+def _runtime(request: Request) -> Runtime:
+    found: Runtime = request.app.state.runtime
+    return found
+
+
+def _assistant(request: Request) -> Assistant:
+    found: Assistant = request.app.state.assistant
+    return found
+
+
+def _actor(request: Request) -> Actor:
+    found: Actor = request.state.actor
+    return found
+
+
+def refuse_unknown_query(request: Request) -> None:
+    """Refuse query parameters that the route does not know, and repeated ones.
+
+    Raises:
+        InvalidArguments: naming each; a misspelt filter would otherwise answer for everything.
+    """
+    known = {param.alias for param in request.scope["route"].dependant.query_params}
+    given = [name for name, _ in request.query_params.multi_items()]
+    fields = [
+        {"field": name, "problem": "unknown parameter" if name not in known else "given twice"}
+        for name in dict.fromkeys(given)
+        if name not in known or given.count(name) > 1
+    ]
+    if fields:
+        text = "; ".join(f"{item['field']}: {item['problem']}" for item in fields)
+        hint = f"known parameters: {', '.join(sorted(known)) or 'none'}"
+        raise InvalidArguments(text, hint=hint, details={"fields": fields})
+
+
+ClusterName = Annotated[
+    str, Path(description="Name of the cluster.", pattern=DNS_LABEL, max_length=63)
+]
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+AssistantDep = Annotated[Assistant, Depends(_assistant)]
+ActorDep = Annotated[Actor, Depends(_actor)]
+Endpoint = Any
+"""FastAPI takes any callable; what counts is its signature."""
