@@ -1,0 +1,46 @@
+"""Namespaces and what they hold."""
+
+from __future__ import annotations
+
+from cloudpilot.arguments import Namespace, no_such
+from cloudpilot.context import CallContext
+from cloudpilot.monitor.shapes import Fresh, NamespaceDetail
+from cloudpilot.operation import Toolset
+
+toolset = Toolset("namespaces")
+
+_KINDS = ("Namespace", "Pod", "Deployment", "Service")
+
+
+class NamespaceList(Fresh):
+    """All namespaces."""
+
+    total: int
+    items: list[NamespaceDetail]
+
+
+class NamespaceAnswer(Fresh):
+    """One namespace."""
+
+    namespace: NamespaceDetail
+
+
+@toolset.operation("GET /namespaces")
+async def list_namespaces(ctx: CallContext) -> NamespaceList:
+    """List the namespaces with status and the number of pods, failing pods, deployments, services.
+
+    Use when someone asks which namespaces there are or where something fails.
+    """
+    monitor = ctx.cluster.monitor
+    items = monitor.namespaces()
+    return NamespaceList(**dict(monitor.freshness(*_KINDS)), total=len(items), items=items)
+
+
+@toolset.operation("GET /namespaces/{namespace}", example={"namespace": "shop"})
+async def get_namespace(ctx: CallContext, namespace: Namespace) -> NamespaceAnswer:
+    """Show one namespace: status and how many pods, deployments and services it holds."""
+    monitor = ctx.cluster.monitor
+    found = monitor.namespace(namespace)
+    if found is None:
+        raise no_such("namespace", namespace, (item.name for item in monitor.namespaces()))
+    return NamespaceAnswer(**dict(monitor.freshness(*_KINDS)), namespace=found)

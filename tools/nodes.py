@@ -1,0 +1,50 @@
+"""Nodes: health, versions and size."""
+
+from __future__ import annotations
+
+from cloudpilot.arguments import Name, no_such
+from cloudpilot.context import CallContext
+from cloudpilot.monitor.shapes import Fresh, NodeDetail
+from cloudpilot.operation import Toolset
+
+toolset = Toolset("nodes")
+
+
+class NodeList(Fresh):
+    """All nodes."""
+
+    total: int
+    ready: int
+    items: list[NodeDetail]
+
+
+class NodeAnswer(Fresh):
+    """One node."""
+
+    node: NodeDetail
+
+
+@toolset.operation("GET /nodes")
+async def list_nodes(ctx: CallContext) -> NodeList:
+    """List the nodes with status, roles, versions, capacity and problems.
+
+    Use when someone asks about nodes, machines, capacity or disk pressure.
+    """
+    monitor = ctx.cluster.monitor
+    nodes = monitor.nodes()
+    return NodeList(
+        **dict(monitor.freshness("Node")),
+        total=len(nodes),
+        ready=sum(node.status.startswith("Ready") for node in nodes),
+        items=nodes,
+    )
+
+
+@toolset.operation("GET /nodes/{name}", example={"name": "node-a"})
+async def get_node(ctx: CallContext, name: Name) -> NodeAnswer:
+    """Show one node: status, roles, versions, capacity, problems, taints."""
+    monitor = ctx.cluster.monitor
+    node = monitor.node(name)
+    if node is None:
+        raise no_such("node", name, (item.name for item in monitor.nodes()))
+    return NodeAnswer(**dict(monitor.freshness("Node")), node=node)

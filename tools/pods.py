@@ -1,0 +1,255 @@
+"""Pods: which there are, which fail and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
+
+from cloudpilot.arguments import (
+    After,
+    AnyNamespace,
+    Limit,
+    Name,
+    Namespace,
+    every_namespace,
+    no_such,
+    page,
+)
+from cloudpilot.context import CallContext
+from cloudpilot.kube.kinds import Container, ContainerState, ContainerStatus, Event, Pod
+from cloudpilot.kube.pod_status import summarize
+from cloudpilot.monitor.monitor import parse_time
+from cloudpilot.monitor.shapes import Fresh, Shape
+from cloudpilot.operation import Toolset
+
+toolset = Toolset("pods")
+
+_MOST_EVENTS = 20
+
+
+class PodRow(Shape):
+    """One pod in a line."""
+
+    namespace: str
+    name: str
+    status: str
+    """The STATUS column of `kubectl get pods`."""
+    ready: str
+    """Ready containers of all, `1/2`."""
+    restarts: int
+    node: str | None
+    created: datetime | None
+    reason: str | None
+    """Why it does not work, in one word: OOMKilled, ImagePullBackOff, Unschedulable, ..."""
+    message: str | None
+    """Why it does not work, in one sentence."""
+
+
+class PodList(Fresh):
+    """Pods of a namespace or of the whole cluster."""
+
+    namespace: str
+    """`*` for all."""
+    total: int
+    """How many match; `items` may hold fewer."""
+    failing: int
+    """How many of those somebody should look at."""
+    shown: int
+    next: str | None
+    """Give this as `after` for the following page; null on the last."""
+    items: list[PodRow]
+
+
+class ContainerDetail(Shape):
+    """One container of a pod."""
+
+    name: str
+    image: str
+    init: bool
+    ready: bool
+    restarts: int
+    state: str
+    last_state: str | None
+    """How it ended the last time."""
+    requests: dict[str, str]
+    limits: dict[str, str]
+
+
+class EventRow(Shape):
+    """One event about an object."""
+
+    type: str
+    reason: str
+    message: str
+    count: int
+    last_seen: datetime | None
+
+
+class PodAnswer(Fresh):
+    """One pod with its containers and recent events."""
+
+    pod: PodRow
+    owner: str | None
+    """Kind and name of the controller that made it."""
+    labels: dict[str, str]
+    conditions: dict[str, str]
+    """Condition type to `True`, or to its status with the reason."""
+    containers: list[ContainerDetail]
+    events: list[EventRow]
+    """Newest first, at most 20."""
+
+
+@toolset.operation("GET /pods", example={"namespace": "shop", "failing": True})
+async def list_pods(
+    ctx: CallContext,
+    namespace: AnyNamespace | None = None,
+    failing: Annotated[
+        bool, Field(description="Only pods that do not work, each with the reason")
+    ] = False,
+    node: Annotated[Name | None, Field(description="Only pods on this node")] = None,
+    limit: Limit = 100,
+    after: After | None = None,
+) -> PodList:
+    """List pods with status, restarts and, where one does not work, why.
+
+    Use when someone asks which pods fail, crash, restart or wait, and why; or how many pods there
+    are. Not for the details of one pod: get that pod.
+    """
+    monitor, cache = ctx.cluster.monitor, ctx.cluster.cache
+    where = every_namespace(namespace)
+    if where is not None and cache["Namespace"].state.known:
+        _check_namespace(ctx, where)
+    rows = []
+    failures = 0
+    for pod in cache["Pod"].list(where):
+        if node is not None and pod.spec.node_name != node:
+            continue
+        summary = summarize(pod)
+        failures += summary.failing
+        if summary.failing or not failing:
+            rows.append(pod)
+    shown, following = page(rows, (f"{p.namespace}/{p.name}" for p in rows), limit, after)
+    return PodList(
+        **dict(monitor.freshness("Pod")),
+        namespace=where or "*",
+        total=len(rows),
+        failing=failures,
+        shown=len(shown),
+        next=following,
+        items=[_row(pod) for pod in shown],
+    )
+
+
+@toolset.operation(
+    "GET /namespaces/{namespace}/pods/{name}",
+    example={"namespace": "kube-system", "name": "coredns"},
+)
+async def get_pod(ctx: CallContext, namespace: Namespace, name: Name) -> PodAnswer:
+    """Show one pod: status and why, containers with images, limits and last state, events.
+
+    Use when someone asks what is wrong with one pod, or what happened to it.
+    """
+    monitor, cache = ctx.cluster.monitor, ctx.cluster.cache
+    pod = cache["Pod"].get(namespace, name)
+    if pod is None:
+        known = (f"{p.namespace}/{p.name}" for p in cache["Pod"].list())
+        raise no_such("pod", f"{namespace}/{name}", known)
+    owner = next((o for o in pod.metadata.owner_references if o.controller), None)
+    return PodAnswer(
+        **dict(monitor.freshness("Pod", "Event")),
+        pod=_row(pod),
+        owner=f"{owner.kind} {owner.name}" if owner else None,
+        labels=pod.metadata.labels,
+        conditions={
+            c.type: c.status if c.status == "True" else f"{c.status} {c.reason}".strip()
+            for c in pod.status.conditions
+        },
+        containers=list(_containers(pod)),
+        events=_events(cache["Event"].list(namespace), pod),
+    )
+
+
+def _check_namespace(ctx: CallContext, namespace: str) -> None:
+    monitor = ctx.cluster.monitor
+    if monitor.namespace(namespace) is None:
+        raise no_such("namespace", namespace, (item.name for item in monitor.namespaces()))
+
+
+def _row(pod: Pod) -> PodRow:
+    summary = summarize(pod)
+    return PodRow(
+        namespace=pod.namespace,
+        name=pod.name,
+        status=summary.status,
+        ready=f"{summary.ready}/{summary.containers}",
+        restarts=summary.restarts,
+        node=pod.spec.node_name or None,
+        created=parse_time(pod.metadata.creation_timestamp),
+        reason=summary.reason or None,
+        message=summary.message or None,
+    )
+
+
+def _containers(pod: Pod) -> Iterator[ContainerDetail]:
+    status = pod.status
+    parts = (
+        (True, pod.spec.init_containers, status.init_container_statuses),
+        (False, pod.spec.containers, status.container_statuses),
+    )
+    for init, wanted, seen in parts:
+        by_name = {item.name: item for item in seen}
+        for container in wanted:
+            yield _container(container, by_name.get(container.name), init)
+
+
+def _container(wanted: Container, seen: ContainerStatus | None, init: bool) -> ContainerDetail:
+    resources = wanted.resources
+    last = _state(seen.last_state) if seen else None
+    return ContainerDetail(
+        name=wanted.name,
+        image=wanted.image,
+        init=init,
+        ready=bool(seen and seen.ready),
+        restarts=seen.restart_count if seen else 0,
+        state=(_state(seen.state) if seen else None) or "not started",
+        last_state=last,
+        requests={key: str(value) for key, value in resources.requests.items()},
+        limits={key: str(value) for key, value in resources.limits.items()},
+    )
+
+
+def _state(state: ContainerState) -> str | None:
+    if state.waiting:
+        return ": ".join(part for part in (state.waiting.reason, state.waiting.message) if part)
+    if state.terminated:
+        ended = state.terminated
+        when = f" at {ended.finished_at}" if ended.finished_at else ""
+        said = f": {ended.message.strip()}" if ended.message else ""
+        return f"{ended.reason or 'Terminated'} (exit code {ended.exit_code}){when}{said}"
+    if state.running:
+        return f"running since {state.running.started_at}"
+    return None
+
+
+def _events(events: Sequence[Event], pod: Pod) -> list[EventRow]:
+    mine = [
+        event
+        for event in events
+        if event.involved_object.kind == "Pod"
+        and event.involved_object.name == pod.name
+        and event.involved_object.uid in ("", pod.metadata.uid)
+    ]
+    mine.sort(key=lambda event: event.last_seen, reverse=True)
+    return [
+        EventRow(
+            type=event.type,
+            reason=event.reason,
+            message=event.message,
+            count=event.times,
+            last_seen=parse_time(event.last_seen),
+        )
+        for event in mine[:_MOST_EVENTS]
+    ]
