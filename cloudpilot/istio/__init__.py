@@ -1,0 +1,1 @@
+"""What Istio's objects mean: typed specs, admission rules, conflicts. Pure: no input or output."""
