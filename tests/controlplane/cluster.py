@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from tests.controlplane import audit, certificates, kubelet, namespaces
+from tests.controlplane import audit, certificates, faults, kubelet, namespaces
 from tests.controlplane.access import ADMIN, SERVICE_USER, Access, Rule, review, role_objects
 from tests.controlplane.api import CONNECTIONS, Api, ApiError, Object
 from tests.controlplane.assets import ISTIO_CRDS, KWOK_CRDS, KWOK_STAGES, Assets, find_assets
@@ -205,7 +205,9 @@ class ControlPlane:
         await self._install(KWOK_CRDS)
         default_log = self.directory / "pod-logs" / "default.log"
         await self.admin.apply(
-            self._assets.path(KWOK_STAGES).read_text(), kubelet.default_logs(default_log)
+            self._assets.path(KWOK_STAGES).read_text(),
+            *map(faults.stage, faults.FAULTS),
+            kubelet.default_logs(default_log),
         )
         self.components["kwok"].start()
         # It answers for pods it has never heard of, so this tells that it knows the log objects.
