@@ -98,7 +98,9 @@ def _selector(selector: Mapping[str, str]) -> Iterator[Problem]:
         if not key:
             yield _error("spec.selector", "has an empty label name")
         if "*" in key or "*" in value:
-            yield _warning(f"spec.selector.{key}", "a label has no wildcards, so this matches no pod")
+            yield _warning(
+                f"spec.selector.{key}", "a label has no wildcards, so this matches no pod"
+            )
 
 
 def _servers(servers: list[Server]) -> Iterator[Problem]:
