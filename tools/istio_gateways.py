@@ -23,25 +23,21 @@ from cloudpilot.arguments import (
     page,
 )
 from cloudpilot.context import CallContext
-from cloudpilot.errors import (
-    ClusterForbidden,
-    ClusterUnavailable,
-    InvalidArguments,
-    NotFound,
-)
+from cloudpilot.errors import ClusterForbidden, ClusterUnavailable, NotFound
 from cloudpilot.istio.conflicts import Meeting, Outcome, meetings
 from cloudpilot.istio.gateways import (
     bound_to_gateway,
     changed_servers,
     problems_of,
     raw_server,
+    refuse_errors,
     secret_warnings,
     servers_of,
     servers_of_mirrored,
     show_server,
 )
 from cloudpilot.istio.models import Server
-from cloudpilot.istio.validation import Problem, Severity
+from cloudpilot.istio.validation import Problem
 from cloudpilot.kube.kinds import KINDS, Gateway
 from cloudpilot.kube.redact import redact_object
 from cloudpilot.monitor.monitor import parse_time
@@ -186,7 +182,7 @@ async def create_gateway(
     }
     wanted = {"metadata": {"name": name, "namespace": namespace}, "spec": spec}
     problems = problems_of(wanted)
-    _refuse_errors(problems)
+    refuse_errors(problems)
     met = _meetings(ctx, wanted)
     return Change(
         verb="create",
@@ -254,7 +250,7 @@ async def update_gateway(
     after = {"metadata": before["metadata"], "spec": spec}
     known = {(problem.path, problem.message) for problem in problems_of(before)}
     problems = [p for p in problems_of(after) if (p.path, p.message) not in known]
-    _refuse_errors(problems)
+    refuse_errors(problems)
     met_before = {meeting.message for meeting in _meetings(ctx, before)}
     met = [meeting for meeting in _meetings(ctx, after) if meeting.message not in met_before]
     return Change(
@@ -327,18 +323,6 @@ def _row(gateway: Gateway) -> GatewayRow:
         servers=[show_server(server) for server in gateway.spec.servers],
         created=parse_time(gateway.metadata.creation_timestamp),
     )
-
-
-def _refuse_errors(problems: Iterable[Problem]) -> None:
-    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
-    if errors:
-        raise InvalidArguments(
-            "; ".join(map(str, errors)),
-            hint="correct the named fields",
-            details={
-                "fields": [{"field": error.path, "problem": error.message} for error in errors]
-            },
-        )
 
 
 def _meetings(ctx: CallContext, gateway: dict[str, Any]) -> list[Meeting]:

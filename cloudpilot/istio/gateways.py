@@ -104,6 +104,23 @@ def problems_of(gateway: dict[str, Any]) -> list[Problem]:
     ]
 
 
+def refuse_errors(problems: Iterable[Problem]) -> None:
+    """Stop at what Istio itself would refuse.
+
+    Raises:
+        InvalidArguments: with one entry a wrong field.
+    """
+    errors = [problem for problem in problems if problem.severity is Severity.ERROR]
+    if errors:
+        raise InvalidArguments(
+            "; ".join(map(str, errors)),
+            hint="correct the named fields",
+            details={
+                "fields": [{"field": error.path, "problem": error.message} for error in errors]
+            },
+        )
+
+
 def secret_warnings(servers: Iterable[Server]) -> list[str]:
     """Say of each named Secret that nobody here looked whether it exists."""
     names = {
