@@ -17,11 +17,11 @@ _SAMPLE = re.compile(r"(?i)change.?me|passw(?:or)?d|placeholder|example|your.?to
 _SENDABLE = re.compile(r"[\x21-\x7e]+")
 
 
-def settle_token(settings: Settings) -> tuple[Settings, bool]:
+def settle_token(settings: Settings) -> tuple[Settings, str | None]:
     """Check the configured token, or make a random one.
 
     Returns:
-        The settings with a token, and whether it was made here.
+        The settings with a token, and that token if it was made here, to be shown once.
 
     Raises:
         SettingsError: the token can be guessed or cannot be sent, or there is none although
@@ -30,16 +30,16 @@ def settle_token(settings: Settings) -> tuple[Settings, bool]:
     server = settings.server
     if server.token is not None:
         _check(server.token.get_secret_value())
-        return settings, False
+        return settings, None
     if not is_loopback(server.host):
         raise SettingsError.field(
             "server.token",
             f"must be set to listen on {server.host}: others than this machine can connect",
             hint=f"set CLOUDPILOT_TOKEN to {MIN_TOKEN_LENGTH} random characters or more",
         )
-    token = SecretStr(secrets.token_urlsafe(32))
-    guarded = server.model_copy(update={"token": token})
-    return settings.model_copy(update={"server": guarded}), True
+    made = secrets.token_urlsafe(32)
+    guarded = server.model_copy(update={"token": SecretStr(made)})
+    return settings.model_copy(update={"server": guarded}), made
 
 
 def is_loopback(host: str) -> bool:

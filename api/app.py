@@ -15,6 +15,7 @@ from api.body import JSONBody
 from api.deps import refuse_unknown_query
 from api.envelope import ErrorEnvelope
 from api.limits import Edge, HostAllowList, SameOrigin
+from cloudpilot import __version__
 from cloudpilot.errors import SettingsError
 from cloudpilot.runtime import Runtime
 from cloudpilot.settings import ServerSettings
@@ -53,7 +54,7 @@ def create_app(runtime: Runtime, assistant: Assistant) -> FastAPI:
     app = FastAPI(
         title="CloudPilot",
         description=_DESCRIPTION,
-        version=health.product_version(),
+        version=__version__,
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,

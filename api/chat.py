@@ -12,6 +12,7 @@ from fastapi import FastAPI, Header, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse
 
+from agent.assistant import LONGEST_MESSAGE
 from api.deps import DNS_LABEL, ActorDep, AssistantDep
 from api.envelope import enveloped, success
 from api.stream import EVENT_STREAM, event_stream
@@ -37,7 +38,9 @@ class ChatRequest(BaseModel):
         json_schema_extra={"examples": [{"message": "which pods are failing and why?"}]},
     )
 
-    message: str = Field(min_length=1, max_length=32_000, description="The question or request.")
+    message: str = Field(
+        min_length=1, max_length=LONGEST_MESSAGE, description="The question or request."
+    )
     thread_id: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
@@ -80,6 +83,27 @@ class ThreadList(BaseModel):
     """Conversations, the last used first."""
 
     items: list[ThreadView]
+    total: int = Field(description="How many there are in all.")
+
+
+class MessageView(BaseModel):
+    """One message of a conversation."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    role: str = Field(examples=["user", "assistant"])
+    text: str
+    run_id: str
+    status: RunStatus = Field(description="Of its run.")
+    plan_ids: list[str] = Field(description="Plans that the message proposed.")
+
+
+class Conversation(BaseModel):
+    """A conversation as people read it; all that happened in it are its events."""
+
+    thread: ThreadView
+    runs: list[RunView]
+    messages: list[MessageView]
 
 
 def add_routes(app: FastAPI) -> None:
@@ -88,7 +112,7 @@ def add_routes(app: FastAPI) -> None:
         ("GET", "/api/v1/runs/{run_id}", get_run, RunView),
         ("POST", "/api/v1/runs/{run_id}/cancel", cancel_run, RunView),
         ("GET", "/api/v1/threads", list_threads, ThreadList),
-        ("GET", "/api/v1/threads/{thread_id}", get_thread, ThreadView),
+        ("GET", "/api/v1/threads/{thread_id}", get_thread, Conversation),
         ("DELETE", "/api/v1/threads/{thread_id}", delete_thread, None),
     ):
         app.add_api_route(
@@ -121,15 +145,15 @@ async def start_chat(assistant: AssistantDep, actor: ActorDep, body: ChatRequest
     The headers `X-Thread-ID` and `X-Run-ID` name them; a lost stream goes on at
     `/api/v1/runs/{run_id}/events` with `Last-Event-ID`.
     """
-    run = await assistant.start(
-        message=body.message,
+    started = await assistant.start(
+        body.message,
+        actor=actor,
         thread_id=body.thread_id,
         cluster=body.cluster,
         namespace=body.namespace,
-        actor=actor,
     )
-    headers = {"X-Thread-ID": run.thread_id, "X-Run-ID": run.id}
-    events = assistant.runs.events(run.thread_id, run_id=run.id)
+    headers = {"X-Thread-ID": started.thread_id, "X-Run-ID": started.run_id}
+    events = assistant.stream(started.thread_id, run_id=started.run_id)
     return event_stream(events, headers)
 
 
@@ -154,7 +178,7 @@ async def follow_run(
     """Follow a run's events, past ones and those to come, until it ends or waits for a human."""
     run = await assistant.run(run_id, actor)
     position = after if last_event_id is None else last_event_id
-    return event_stream(assistant.runs.events(run.thread_id, position, run_id=run.id))
+    return event_stream(assistant.stream(run.thread_id, position, run_id=run.id))
 
 
 async def follow_thread(
@@ -167,7 +191,7 @@ async def follow_thread(
     """Follow a thread's events over all its runs, until nothing runs or waits there."""
     thread = await assistant.thread(thread_id, actor)
     position = after if last_event_id is None else last_event_id
-    return event_stream(assistant.runs.events(thread.id, position))
+    return event_stream(assistant.stream(thread.id, position))
 
 
 async def list_threads(
@@ -177,16 +201,25 @@ async def list_threads(
     offset: Annotated[int, Query(ge=0, le=_NEWEST)] = 0,
 ) -> object:
     """List your conversations, the last used first."""
-    found = await assistant.threads(actor, limit=limit, offset=offset)
-    return success(ThreadList(items=[ThreadView.model_validate(item) for item in found]))
+    found, total = await assistant.threads(actor, limit=limit, offset=offset)
+    items = [ThreadView.model_validate(item) for item in found]
+    return success(ThreadList(items=items, total=total))
 
 
 async def get_thread(assistant: AssistantDep, actor: ActorDep, thread_id: ThreadId) -> object:
-    """Read a conversation's head; its content are its events."""
-    return success(ThreadView.model_validate(await assistant.thread(thread_id, actor)))
+    """Read a conversation."""
+    conversation = Conversation(
+        thread=ThreadView.model_validate(await assistant.thread(thread_id, actor)),
+        runs=[RunView.model_validate(run) for run in await assistant.runs(thread_id, actor)],
+        messages=[
+            MessageView.model_validate(message)
+            for message in await assistant.messages(thread_id, actor)
+        ],
+    )
+    return success(conversation)
 
 
 async def delete_thread(assistant: AssistantDep, actor: ActorDep, thread_id: ThreadId) -> object:
     """Delete a conversation with its runs and events; a running one is stopped first."""
-    await assistant.delete_thread(thread_id, actor)
+    await assistant.delete(thread_id, actor)
     return success(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from api.deps import RuntimeDep
 from api.envelope import ErrorEnvelope, enveloped, success
+from cloudpilot import __version__
 
 
 class Alive(BaseModel):
@@ -52,7 +52,7 @@ def add_routes(app: FastAPI) -> None:
 
 async def healthz() -> object:
     """Say that the process is alive."""
-    return success(Alive(status="ok", version=product_version()))
+    return success(Alive(status="ok", version=__version__))
 
 
 async def readyz(runtime: RuntimeDep) -> object:
@@ -60,11 +60,3 @@ async def readyz(runtime: RuntimeDep) -> object:
     await runtime.database.now()
     states = Counter(cluster.status for cluster in runtime.clusters.all())
     return success(Ready(status="ok", database="ok", clusters=dict(states)))
-
-
-def product_version() -> str:
-    """Return the installed version; a plain checkout has none."""
-    try:
-        return version("cloudpilot")
-    except PackageNotFoundError:
-        return "0+checkout"

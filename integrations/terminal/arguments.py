@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from cloudpilot import __version__, log
+from cloudpilot.settings import Settings, load_settings, quiet_tracing
 
 _OVERRIDES = {
     "mode": "mode",
@@ -21,15 +23,9 @@ _OVERRIDES = {
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Parse the arguments; `--help`, `--version` and mistakes (2) end the process here."""
     arguments = _parser().parse_args(argv)
-    if arguments.command is None:
-        arguments.command = "serve"
+    arguments.command = arguments.command or "serve"
+    arguments.config = getattr(arguments, "config", None)
     return arguments
-
-
-def config_file(arguments: argparse.Namespace) -> Path | None:
-    """Return the configuration file that was named."""
-    found: Path | None = getattr(arguments, "config", None)
-    return found
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -41,6 +37,15 @@ def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def configure(arguments: argparse.Namespace) -> Settings:
+    """Load the configuration and start the log; a command is silent unless told otherwise."""
+    quiet_tracing()
+    settings = load_settings(config=arguments.config, overrides=overrides(arguments))
+    chosen = arguments.command == "serve" or "level" in settings.log.model_fields_set
+    log.configure(settings.log.level if chosen else "WARNING", settings.log.format)
+    return settings
+
+
 def _parser() -> argparse.ArgumentParser:
     common = _common_options()
     parser = argparse.ArgumentParser(
@@ -50,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"cloudpilot {_version()}")
+    parser.add_argument("--version", action="version", version=f"cloudpilot {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
 
     def command(name: str, text: str) -> argparse.ArgumentParser:
@@ -104,10 +109,3 @@ def _common_options() -> argparse.ArgumentParser:
     common.add_argument("--demo", action="store_true", help="add the simulated cluster")
     common.add_argument("--log-level", choices=("DEBUG", "INFO", "WARNING", "ERROR"))
     return common
-
-
-def _version() -> str:
-    try:
-        return version("cloudpilot")
-    except PackageNotFoundError:
-        return "0+checkout"

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import sys
 
-from agent.assistant import Assistant
+from agent.assistant import Assistant, Started
 from cloudpilot.context import LOCAL_HUMAN
 from cloudpilot.db.threads import StoredEvent
 from cloudpilot.errors import CloudPilotError
@@ -17,37 +17,42 @@ from integrations.terminal import output
 
 async def ask(runtime: Runtime, assistant: Assistant, arguments: argparse.Namespace) -> int:
     """Ask, print the answer as it comes, and let the person decide what it wants to write."""
-    run = await assistant.start(
-        message=arguments.question,
+    started = await assistant.start(
+        arguments.question,
+        actor=LOCAL_HUMAN,
         thread_id=arguments.thread,
         cluster=arguments.cluster,
         namespace=arguments.namespace,
-        actor=LOCAL_HUMAN,
     )
     try:
-        return await _follow(runtime, assistant, run.thread_id)
+        return await _follow(runtime, assistant, started)
     except asyncio.CancelledError:
-        await assistant.cancel(run.id, LOCAL_HUMAN)
+        await assistant.cancel(started.run_id, LOCAL_HUMAN)
         raise
 
 
-async def _follow(runtime: Runtime, assistant: Assistant, thread_id: str) -> int:
+async def _follow(runtime: Runtime, assistant: Assistant, started: Started) -> int:
     screen = _Screen()
-    after = await assistant.position(thread_id)
-    async for event in assistant.runs.events(thread_id, after):
-        screen.show(event)
-        if event.type != "run_finished":
-            continue
-        if event.data["status"] != "waiting":
+    events = assistant.stream(started.thread_id, run_id=started.run_id)
+    waiting = True
+    while waiting:
+        waiting = False
+        async for event in events:
+            screen.show(event)
+            if event.type == "run_finished":
+                waiting = event.data["status"] == "waiting"
+                if waiting:
+                    # A decided plan goes on in a new run of the same thread.
+                    events = assistant.stream(started.thread_id, event.seq)
+                    break
+        if waiting and screen.proposed and not await _decide(runtime, screen.proposed):
             break
-        if not await _decide(runtime, screen.proposed):
-            return output.EXIT_OK
-    output.note(f"thread: {thread_id}")
+    output.note(f"thread: {started.thread_id}")
     return output.EXIT_FAILED if screen.failed else output.EXIT_OK
 
 
 async def _decide(runtime: Runtime, proposed: list[Plan]) -> bool:
-    """Have the person decide each plan; False if there is nobody to ask."""
+    """Have the person decide each plan; False if one stays open."""
     if not sys.stdin.isatty():
         for plan in proposed:
             output.show_how_to_decide(plan)
@@ -64,8 +69,9 @@ async def _decide(runtime: Runtime, proposed: list[Plan]) -> bool:
             else:
                 done = await runtime.plans.deny(plan.id, LOCAL_HUMAN)
             output.line(f"{done.state.value}: {done.outcome or ''}")
-        except CloudPilotError as error:  # expired meanwhile, say: the conversation goes on
+        except CloudPilotError as error:
             output.fail(error)
+            return False
     return True
 
 

@@ -1,25 +1,44 @@
-"""The commands that need no model: any operation of the catalog, plans, the configuration."""
+"""The commands: any operation of the catalog, plans, and questions (in `ask`)."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
 
 from cloudpilot.context import LOCAL_HUMAN, Door
 from cloudpilot.errors import ApprovalRequired, InvalidArguments
 from cloudpilot.plans.plan import PlanState
 from cloudpilot.runtime import Runtime
-from cloudpilot.settings import Settings
 from integrations.terminal import output
 
+if TYPE_CHECKING:  # the agent takes seconds to import, and only `ask` needs it
+    from agent.assistant import Assistant
 
-def show_config(settings: Settings) -> int:
-    """Print the effective configuration without its secrets."""
-    import yaml
+OpenAssistant = Callable[[], "AbstractAsyncContextManager[Assistant]"]
+_SETTLE_SECONDS = 10.0
 
-    output.line(yaml.safe_dump(settings.redacted(), sort_keys=False).rstrip())
-    return output.EXIT_OK
+
+async def call(given: argparse.Namespace, runtime: Runtime, assistant: OpenAssistant) -> int:
+    """Run the command that was given."""
+    if given.command == "plans":
+        return await plans(runtime, given)
+    await _settle(runtime, given.cluster)
+    if given.command == "run":
+        return await run_operation(runtime, given)
+    from integrations.terminal.ask import ask
+
+    async with assistant() as opened:
+        return await ask(runtime, opened, given)
+
+
+async def _settle(runtime: Runtime, name: str | None) -> None:
+    """Wait until the mirror of what is asked about is whole, or is known not to become it."""
+    asked = [cluster for cluster in runtime.clusters.all() if name in (None, cluster.name)]
+    await asyncio.gather(*(cluster.cache.wait_settled(_SETTLE_SECONDS) for cluster in asked))
 
 
 async def run_operation(runtime: Runtime, arguments: argparse.Namespace) -> int:

@@ -32,11 +32,12 @@ def greet(address: str, *, token: str | None, demo: bool) -> None:
 
 def _curl(address: str, token: str | None, question: str) -> str:
     # Double quotes where the shell must fill in the configured token.
-    bearer = shlex.quote(f"Authorization: Bearer {token}") if token else (
-        '"Authorization: Bearer $CLOUDPILOT_TOKEN"'
+    bearer = (
+        shlex.quote(f"Authorization: Bearer {token}")
+        if token
+        else ('"Authorization: Bearer $CLOUDPILOT_TOKEN"')
     )
     body = shlex.quote(json.dumps({"message": question}))
     return (
-        f"curl -sN {address}/api/v1/chat -H {bearer}"
-        f" -H 'Content-Type: application/json' -d {body}"
+        f"curl -sN {address}/api/v1/chat -H {bearer} -H 'Content-Type: application/json' -d {body}"
     )

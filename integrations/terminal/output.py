@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import io
 import json
+import logging
+import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import yaml
 from pydantic import BaseModel
 
 from cloudpilot.errors import CloudPilotError, InvalidArguments, SettingsError
 from cloudpilot.plans.plan import FieldDiff, Plan
+from cloudpilot.settings import Settings
+
+logger = logging.getLogger(__name__)
 
 EXIT_OK = 0
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_CONFIGURATION = 78
+EXIT_INTERRUPTED = 130
 
 _CONTROL = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]"
@@ -56,11 +64,37 @@ def fail(error: CloudPilotError) -> int:
     return EXIT_USAGE if isinstance(error, InvalidArguments) else EXIT_FAILED
 
 
+def guarded(run: Callable[[], int]) -> int:
+    """Run a command; every way it can end becomes an exit code, and no traceback is shown."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 shows escapes
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        return run()
+    except CloudPilotError as error:
+        return fail(error)
+    except BrokenPipeError:
+        # Who read the output has left; at its end Python would flush into the closed pipe again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Exception:  # noqa: BLE001 - the edge of the process
+        logger.exception("the command failed")
+        return fail(CloudPilotError("internal error", hint="the log above says where"))
+
+
 def show_json(value: Any) -> None:
     """Write a value as JSON."""
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
     line(json.dumps(value, indent=2, default=str))
+
+
+def show_config(settings: Settings) -> int:
+    """Write the effective configuration without its secrets."""
+    line(yaml.safe_dump(settings.redacted(), sort_keys=False).rstrip())
+    return EXIT_OK
 
 
 def show_result(result: BaseModel) -> None:

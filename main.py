@@ -1,0 +1,82 @@
+"""The composition root: the only file that knows everybody. Heavy imports wait until needed."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cloudpilot.settings import Settings
+from integrations.terminal import arguments, output
+
+if TYPE_CHECKING:
+    from agent.assistant import Assistant
+    from cloudpilot.runtime import Runtime
+
+
+def main() -> int:
+    """Run one command; return the process's exit code."""
+    given = arguments.parse(sys.argv[1:])
+    return output.guarded(partial(_run, given))
+
+
+def _run(given: argparse.Namespace) -> int:
+    settings = arguments.configure(given)
+    if given.command == "config":
+        return output.show_config(settings)
+    return asyncio.run(_serve(settings) if given.command == "serve" else _call(given, settings))
+
+
+async def _serve(settings: Settings) -> int:
+    from api import access, server
+    from api.app import create_app
+    from integrations.terminal.greeting import greet
+
+    settings, made = access.settle_token(settings)
+    ready = partial(greet, token=made, demo=settings.demo.enabled)
+    with server.bind(settings.server) as listener:
+        async with _open(settings) as runtime, _assistant(runtime) as assistant:
+            await server.serve(create_app(runtime, assistant), settings.server, listener, ready)
+    return output.EXIT_OK
+
+
+async def _call(given: argparse.Namespace, settings: Settings) -> int:
+    from integrations.terminal import commands
+
+    async with _open(settings) as runtime:
+        return await commands.call(given, runtime, partial(_assistant, runtime))
+
+
+@asynccontextmanager
+async def _open(settings: Settings) -> AsyncIterator[Runtime]:
+    from cloudpilot.clusters import ClusterSource
+    from cloudpilot.kube.access import direct
+    from cloudpilot.runtime import Runtime
+    from tools import toolsets
+
+    async with AsyncExitStack() as stack:
+        if settings.demo.enabled:
+            from simulator import SimulatedCluster
+
+            scene = SimulatedCluster(settings.demo.scene, settings.demo.speed)
+            simulated = await stack.enter_async_context(scene)
+        runtime = await stack.enter_async_context(Runtime.open(settings, toolsets()))
+        if settings.demo.enabled:
+            access = direct(simulated.url, simulated.token, source="the simulated cluster")
+            runtime.clusters.attach("demo", access, ClusterSource.SIMULATED)
+        yield runtime
+
+
+def _assistant(runtime: Runtime) -> AbstractAsyncContextManager[Assistant]:
+    from agent.assistant import Assistant
+
+    parts = (runtime.catalog, runtime.clusters, runtime.database, runtime.plans)
+    return Assistant.open(runtime.settings, *parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
