@@ -14,7 +14,7 @@ from typing import Any
 
 CHARS_PER_TOKEN = 4
 _LONG_STRING = 400
-_UNSAFE = re.compile(r"[<>\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+_UNSAFE = re.compile(r"[<\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _FENCE = re.compile(r"<data[^>]*>\n(.*)\n</data>", re.DOTALL)
 
 

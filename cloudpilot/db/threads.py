@@ -300,7 +300,7 @@ class ThreadStore:
             return [_event(row) for row in rows]
 
     async def waiting_plans(self, thread_id: str) -> list[str]:
-        """Return the plans that the thread's waiting runs announced, in order."""
+        """Return the plans that the thread's waiting runs announced and no run has taken up."""
         async with self._database.transaction() as session:
             return await _waiting_plans(session, thread_id)
 
@@ -351,7 +351,10 @@ async def _waiting_plans(session: AsyncSession, thread_id: str) -> list[str]:
         .where(EventRow.thread_id == thread_id)
         .order_by(EventRow.seq)
     )
-    return list(dict.fromkeys(row.data["plan"]["id"] for row in rows))
+    announced = dict.fromkeys(row.data["plan"]["id"] for row in rows)
+    answers = await session.scalars(select(RunRow).where(RunRow.thread_id == thread_id))
+    resumed = {run.payload.get("plan_id") for run in answers}
+    return [plan_id for plan_id in announced if plan_id not in resumed]
 
 
 async def _busy(session: AsyncSession, thread_id: str, active: Sequence[RunRow]) -> ThreadBusy:
