@@ -31,6 +31,8 @@ class Access:
     """For people: where it came from."""
     trust_env: bool = False
     """Whether HTTP(S)_PROXY of the environment apply: only to the user's own clusters."""
+    compress: bool = False
+    """Whether answers are compressed: pays over a long line, costs both sides on a short one."""
     allow_loopback: bool | None = None
     """Whether names may resolve to this machine; None: addresses are trusted, unchecked."""
 
@@ -80,7 +82,7 @@ def registered(credentials: Credentials, folder: Path, *, allow_loopback: bool) 
         configuration.cert_file = _private_file(folder / "client.crt", credentials.client_cert)
         configuration.key_file = _private_file(folder / "client.key", credentials.client_key)
     configuration.tls_server_name = credentials.tls_server_name
-    return Access(configuration, "registered", allow_loopback=allow_loopback)
+    return Access(configuration, "registered", compress=True, allow_loopback=allow_loopback)
 
 
 async def instant(settings: KubernetesSettings) -> Access:

@@ -242,7 +242,8 @@ class KubeClient:
             check_read(path, query or {}, accept)
         else:
             check_write(method, path)
-        headers = {"Accept": accept, "User-Agent": "cloudpilot"}
+        encoding = "gzip" if self.access.compress else "identity"
+        headers = {"Accept": accept, "Accept-Encoding": encoding, "User-Agent": "cloudpilot"}
         if token := await self.access.authorization():
             headers["Authorization"] = token
         data = None
