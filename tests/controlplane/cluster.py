@@ -139,7 +139,14 @@ class ControlPlane:
             rows = await self.admin.table("/api/v1/nodes")
             return set(names) <= {row["Name"] for row in rows if row["Status"] == "Ready"}
 
+        async def all_untainted() -> bool:
+            listed = (await self.admin.get("/api/v1/nodes"))["items"]
+            tainted = {item["metadata"]["name"] for item in listed if "taints" in item["spec"]}
+            return tainted.isdisjoint(names)
+
         await self.eventually(all_ready, f"{count} nodes Ready", ready_within_seconds)
+        # A new node is tainted as not ready, and pods refused for it leave a Warning behind.
+        await self.eventually(all_untainted, "nodes untainted", ready_within_seconds)
         return names
 
     async def create_all(self, items: Sequence[Object]) -> None:

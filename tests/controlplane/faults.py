@@ -104,13 +104,14 @@ containerStatuses:
   state: {running: {startedAt: $at}}
 {{ end }}
 {{ end }}
-{{ with NodeIPsWith .spec.nodeName }}
-hostIP: {{ index . 0 | Quote }}
-hostIPs: [{ip: {{ index . 0 | Quote }}}]
-{{ end }}
-{{ with PodIPsWith .spec.nodeName false .metadata.uid .metadata.name .metadata.namespace }}
-podIP: {{ index . 0 | Quote }}
-podIPs: [{ip: {{ index . 0 | Quote }}}]
+{{ if not .status.podIP }}
+{{ $host := index (NodeIPsWith .spec.nodeName) 0 | Quote }}
+{{ $ips := PodIPsWith .spec.nodeName false .metadata.uid .metadata.name .metadata.namespace }}
+{{ $pod := index $ips 0 | Quote }}
+hostIP: {{ $host }}
+hostIPs: [{ip: {{ $host }}}]
+podIP: {{ $pod }}
+podIPs: [{ip: {{ $pod }}}]
 {{ end }}
 """
 

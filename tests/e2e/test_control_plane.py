@@ -1,5 +1,8 @@
 """The test bed itself: what the other end-to-end tests take for granted is really there."""
 
+import os
+import signal
+
 import httpx
 import pytest
 import yaml
@@ -7,6 +10,7 @@ import yaml
 from tests.controlplane.access import SERVICE_USER
 from tests.controlplane.api import ApiError, Object
 from tests.controlplane.cluster import ControlPlane
+from tests.controlplane.processes import ComponentDied
 
 DEPLOYMENT = """
 apiVersion: apps/v1
@@ -180,6 +184,24 @@ async def test_api_server_may_be_gone_for_a_while(
     apiserver.start()
     await control_plane.eventually(lambda: control_plane.admin.text("/readyz"), "back again", 60.0)
     await running_pods(control_plane, namespace)
+
+
+async def test_component_that_dies_ends_the_wait_with_its_name(
+    control_plane: ControlPlane,
+) -> None:
+    scheduler = control_plane.components["kube-scheduler"]
+    assert scheduler.pid
+    os.kill(scheduler.pid, signal.SIGKILL)
+
+    async def never() -> bool:
+        return False
+
+    try:
+        with pytest.raises(ComponentDied, match="kube-scheduler ended with -9"):
+            await control_plane.eventually(never, "nothing")
+    finally:
+        scheduler.kill()
+        scheduler.start()
 
 
 async def running_pods(control_plane: ControlPlane, namespace: str) -> list[Object]:
