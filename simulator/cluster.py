@@ -49,6 +49,8 @@ class SimulatedCluster:
     Attributes:
         url: the server's address.
         token: the bearer token.
+        stranger_token: a token of a user who may do nothing but ask what he may do.
+        requests: every request that came in, oldest first.
         store: the objects, to be looked at and changed directly.
         faults: knobs that make requests fail.
     """
@@ -68,6 +70,7 @@ class SimulatedCluster:
         self._port = port
         self.url = ""
         self.token = token or secrets.token_urlsafe(24)
+        self.stranger_token = secrets.token_urlsafe(24)
         self._agenda = agenda = Agenda(speed=speed)
         self.store = store = Store(agenda.now, seed, history)
         self._watches = WatchHub(store, bookmark_seconds)
@@ -88,6 +91,7 @@ class SimulatedCluster:
         metrics = Metrics(store, agenda, behaviours)
         self._app = ApiServer(
             token=self.token,
+            stranger_token=self.stranger_token,
             handlers=Handlers(
                 store=store,
                 reads=Reads(store, metrics.objects),

@@ -10,6 +10,7 @@ import msgspec
 
 from simulator.kinds import Kind, Obj
 from simulator.negotiate import View
+from simulator.reads import in_version
 from simulator.selectors import Selection
 from simulator.status import expired
 from simulator.store import Change, Store
@@ -125,8 +126,7 @@ class _Feed:
     def event(self, kind: str, obj: Obj) -> bytes:
         """Return one event line in the view of the watcher."""
         request = self._request
-        if obj["apiVersion"].rpartition("/")[2] != request.version:
-            obj = obj | {"apiVersion": request.kind.at(request.version)}
+        obj = in_version(request.kind, request.version, obj)
         shown = request.view.event(request.kind, obj, self._first)
         self._first = False
         return _line(kind, shown)
