@@ -40,7 +40,7 @@ from cloudpilot.istio.models import Server
 from cloudpilot.istio.validation import Problem
 from cloudpilot.kube.kinds import KINDS, Gateway
 from cloudpilot.kube.redact import redact_object
-from cloudpilot.monitor.monitor import parse_time
+from cloudpilot.kube.timestamps import parse_time
 from cloudpilot.monitor.shapes import Fresh, Shape
 from cloudpilot.operation import Effect, Toolset
 from cloudpilot.plans.plan import Change, Risk
@@ -124,7 +124,7 @@ async def list_gateways(
 
 @toolset.operation(
     "GET /namespaces/{namespace}/gateways/{name}",
-    example={"namespace": "istio-system", "name": "public"},
+    example={"namespace": "istio-system", "name": "public-gateway"},
 )
 async def get_gateway(ctx: CallContext, namespace: Namespace, name: Name) -> GatewayAnswer:
     """Show one Istio Gateway whole, with what is wrong with it.
@@ -206,7 +206,7 @@ async def create_gateway(
     Effect.WRITE,
     example={
         "namespace": "istio-system",
-        "name": "public",
+        "name": "public-gateway",
         "set_servers": [
             {
                 "port": {"number": 80, "name": "http", "protocol": "HTTP"},
@@ -275,7 +275,7 @@ async def update_gateway(
 @toolset.operation(
     "DELETE /namespaces/{namespace}/gateways/{name}",
     Effect.DESTROY,
-    example={"namespace": "istio-system", "name": "public"},
+    example={"namespace": "istio-system", "name": "public-gateway"},
 )
 async def delete_gateway(ctx: CallContext, namespace: Namespace, name: Name) -> Change:
     """Propose to delete an Istio Gateway; a human approves it by typing its name.

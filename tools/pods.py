@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import Field
@@ -21,7 +21,7 @@ from cloudpilot.arguments import (
 from cloudpilot.context import CallContext
 from cloudpilot.kube.kinds import Container, ContainerState, ContainerStatus, Event, Pod
 from cloudpilot.kube.pod_status import summarize
-from cloudpilot.monitor.monitor import parse_time
+from cloudpilot.kube.timestamps import parse_time
 from cloudpilot.monitor.shapes import Fresh, Shape
 from cloudpilot.operation import Toolset
 
@@ -124,10 +124,11 @@ async def list_pods(
         _check_namespace(ctx, where)
     rows = []
     failures = 0
+    now = datetime.now(UTC)
     for pod in cache["Pod"].list(where):
         if node is not None and pod.spec.node_name != node:
             continue
-        summary = summarize(pod)
+        summary = summarize(pod, now)
         failures += summary.failing
         if summary.failing or not failing:
             rows.append(pod)
@@ -179,7 +180,7 @@ def _check_namespace(ctx: CallContext, namespace: str) -> None:
 
 
 def _row(pod: Pod) -> PodRow:
-    summary = summarize(pod)
+    summary = summarize(pod, datetime.now(UTC))
     return PodRow(
         namespace=pod.namespace,
         name=pod.name,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from cloudpilot.kube.kinds import Condition, Container, ContainerStatus, Pod, Terminated
 from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
+from cloudpilot.kube.timestamps import parse_time
 
 _EXIT_CODES = {
     1: "the program ended with an error",
@@ -16,6 +18,9 @@ _EXIT_CODES = {
     139: "segmentation fault",
     143: "terminated (SIGTERM)",
 }
+RECENT = timedelta(minutes=10)
+"""How long a crash is held against a pod that runs again: client-go's longest crash back-off
+is five minutes, so a pod in a crash loop never looks healthy in between."""
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 
 
@@ -36,14 +41,22 @@ class PodSummary:
     """One sentence that says why it does not work; empty if it does."""
 
 
-def summarize(pod: Pod) -> PodSummary:
-    """Summarize a pod from its own status."""
+def summarize(pod: Pod, now: datetime | None = None) -> PodSummary:
+    """Summarize a pod from its own status.
+
+    Args:
+        pod: The pod.
+        now: With a time, a pod that runs but crashed shortly before counts as failing too:
+            between two crashes a crash loop looks like health.
+    """
     sidecars = {c.name for c in pod.spec.init_containers if c.restart_policy == "Always"}
     main = pod.status.container_statuses
     helpers = [c for c in pod.status.init_container_statuses if c.name in sidecars]
     counted = [*main, *helpers]
     status = _status(pod, sidecars)
     reason, message = _why(pod, status)
+    if not reason and now is not None:
+        reason, message = _crashed_lately(pod, now)
     return PodSummary(
         status=status,
         ready=sum(c.ready for c in counted),
@@ -156,9 +169,12 @@ def _container_cause(pod: Pod, container: ContainerStatus) -> tuple[str, str] | 
                 reason or "CrashLoopBackOff",
                 f"{where} {ending}; restarted {container.restart_count} times",
             )
-        image = _image(pod, container.name)
         tail = f": {waiting.message}" if waiting.message else ""
         if "Image" in waiting.reason:
+            image = _image(pod, container.name)
+            # The kubelet repeats the image in each layer of its message; the last says why.
+            cause = waiting.message.rpartition(": ")[2]
+            tail = f": {cause}" if cause and image not in cause else ""
             return waiting.reason, f"{where} cannot get its image {image!r}{tail}"
         return waiting.reason, f"{where} is waiting{tail or f' ({waiting.reason})'}"
     return None
@@ -189,6 +205,31 @@ def _not_ready(pod: Pod) -> tuple[str, str]:
         return "", ""
     names = ", ".join(repr(name) for name in waiting)
     return "NotReady", f"{names} runs but is not ready: {ready.message or 'its probe fails'}"
+
+
+def last_crash(container: ContainerStatus) -> Terminated | None:
+    """Return how a container that runs again ended before, if that was a crash."""
+    last = container.last_state.terminated
+    return last if last and last.exit_code != 0 and container.state.running else None
+
+
+def _crashed_lately(pod: Pod, now: datetime) -> tuple[str, str]:
+    if pod.metadata.deletion_timestamp:
+        return "", ""
+    for container in pod.status.container_statuses:
+        last = last_crash(container)
+        when = parse_time(last.finished_at) if last else None
+        if last is None or when is None or now - when > RECENT:
+            continue
+        ending = _describe_end(pod, container.name, last)
+        minutes = int((now - when).total_seconds() // 60)
+        ago = f"{minutes} min ago" if minutes else "less than a minute ago"
+        return (
+            last.reason if last.reason not in ("", "Error") else "Crashed",
+            f"container {container.name!r} {ending} {ago}; restarted "
+            f"{container.restart_count} times, runs again",
+        )
+    return "", ""
 
 
 def _condition(pod: Pod, kind: str) -> Condition | None:

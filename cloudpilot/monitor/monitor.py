@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 
 from cloudpilot.cache.mirror import Mirror
 from cloudpilot.cache.reflector import SyncStatus
+from cloudpilot.cache.store import Key, key_of
 from cloudpilot.kube.kinds import Condition, Namespace, Node, Pod
-from cloudpilot.kube.pod_status import PodResources, resources_of, summarize
+from cloudpilot.kube.pod_status import PodResources, last_crash, resources_of, summarize
 from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
+from cloudpilot.kube.timestamps import parse_time
 from cloudpilot.monitor.shapes import (
     Fresh,
     Missing,
@@ -37,6 +39,8 @@ class ClusterMonitor:
         self._mirror = mirror
         self._phases: Counter[str] = Counter()
         self._failing: Counter[str] = Counter()
+        self._crashed: dict[Key, Pod] = {}
+        """Pods that run now but crashed before: whether lately, only the clock can tell."""
         self._node_pods: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
         self._ready_nodes = 0
@@ -62,12 +66,13 @@ class ClusterMonitor:
 
     def namespaces(self) -> list[NamespaceDetail]:
         """Return every namespace, sorted by name."""
-        return [self._namespace(obj) for obj in self._mirror["Namespace"].list()]
+        crashed = self._crashed_lately()
+        return [self._namespace(obj, crashed) for obj in self._mirror["Namespace"].list()]
 
     def namespace(self, name: str) -> NamespaceDetail | None:
         """Return one namespace."""
         obj = self._mirror["Namespace"].get("", name)
-        return self._namespace(obj) if obj else None
+        return self._namespace(obj, self._crashed_lately()) if obj else None
 
     def nodes(self) -> list[NodeDetail]:
         """Return every node, sorted by name."""
@@ -115,7 +120,12 @@ class ClusterMonitor:
         counts = {phase.lower(): self._phases[phase] for phase in _PHASES}
         total = len(self._mirror["Pod"])
         unknown = total - sum(counts.values())
-        return PodCounts(total=total, **counts, unknown=unknown, failing=self._failing.total())
+        return PodCounts(
+            total=total,
+            **counts,
+            unknown=unknown,
+            failing=self._failing.total() + self._crashed_lately().total(),
+        )
 
     def _resources(self) -> ResourceTotals | None:
         if not self.known("Pod"):
@@ -130,7 +140,7 @@ class ClusterMonitor:
             memory_allocatable_bytes=totals["memory_allocatable"],
         )
 
-    def _namespace(self, obj: Namespace) -> NamespaceDetail:
+    def _namespace(self, obj: Namespace, crashed: Counter[str]) -> NamespaceDetail:
         def count(kind: str) -> int | None:
             return self._mirror[kind].count(obj.name) if self.known(kind) else None
 
@@ -138,7 +148,9 @@ class ClusterMonitor:
             name=obj.name,
             status=obj.status.phase,
             pods=count("Pod"),
-            failing_pods=self._failing[obj.name] if self.known("Pod") else None,
+            failing_pods=(
+                self._failing[obj.name] + crashed[obj.name] if self.known("Pod") else None
+            ),
             deployments=count("Deployment"),
             services=count("Service"),
             created=parse_time(obj.metadata.creation_timestamp),
@@ -170,7 +182,15 @@ class ClusterMonitor:
             created=parse_time(obj.metadata.creation_timestamp),
         )
 
+    def _crashed_lately(self) -> Counter[str]:
+        """Count, by namespace, the pods that run but crashed in the last minutes."""
+        now = datetime.now(UTC)
+        crashed = self._crashed.values()
+        return Counter(pod.namespace for pod in crashed if summarize(pod, now).failing)
+
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        if old is not None:
+            self._crashed.pop(key_of(old), None)
         for pod, step in ((old, -1), (new, 1)):
             if pod is None:
                 continue
@@ -179,6 +199,8 @@ class ClusterMonitor:
                 self._node_pods[pod.spec.node_name] += step
             if summarize(pod).failing:
                 self._failing[pod.namespace] += step
+            elif step > 0 and any(map(last_crash, pod.status.container_statuses)):
+                self._crashed[key_of(pod)] = pod
             amounts = resources_of(pod)
             for name in PodResources.__dataclass_fields__:
                 self._totals[name] += step * getattr(amounts, name)
@@ -196,16 +218,6 @@ class ClusterMonitor:
 def is_ready(node: Node) -> bool:
     """Whether the node's Ready condition is True."""
     return any(c.type == "Ready" and c.status == "True" for c in node.status.conditions)
-
-
-def parse_time(text: str | None) -> datetime | None:
-    """Read an RFC 3339 time of the API; None for none and for nonsense."""
-    if not text:
-        return None
-    try:
-        return datetime.fromisoformat(text).astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _roles(node: Node) -> list[str]:
