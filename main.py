@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 def main() -> int:
     """Run one command; return the process's exit code."""
+    return output.guarded(_run)
+
+
+def _run() -> int:
     given = arguments.parse(sys.argv[1:])
-    return output.guarded(partial(_run, given))
-
-
-def _run(given: argparse.Namespace) -> int:
     settings = arguments.configure(given)
     if given.command == "config":
         return output.show_config(settings)
@@ -32,16 +32,15 @@ def _run(given: argparse.Namespace) -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    from api import access, server
-    from api.app import create_app
+    from api import access, app, server
     from integrations.terminal.greeting import greet
 
     settings, made = access.settle_token(settings)
     ready = partial(greet, token=made, demo=settings.demo.enabled)
     with server.bind(settings.server) as listener:
         async with _open(settings) as runtime, _assistant(runtime) as assistant:
-            await server.serve(create_app(runtime, assistant), settings.server, listener, ready)
-    return output.EXIT_OK
+            api = app.create_app(runtime, assistant)
+            return await server.serve(api, settings.server, listener, ready)
 
 
 async def _call(given: argparse.Namespace, settings: Settings) -> int:
@@ -62,12 +61,11 @@ async def _open(settings: Settings) -> AsyncIterator[Runtime]:
         if settings.demo.enabled:
             from simulator import SimulatedCluster
 
-            scene = SimulatedCluster(settings.demo.scene, settings.demo.speed)
-            simulated = await stack.enter_async_context(scene)
+            demo = SimulatedCluster(settings.demo.scene, settings.demo.speed)
+            await stack.enter_async_context(demo)
         runtime = await stack.enter_async_context(Runtime.open(settings, toolsets()))
         if settings.demo.enabled:
-            access = direct(simulated.url, simulated.token, source="the simulated cluster")
-            runtime.clusters.attach("demo", access, ClusterSource.SIMULATED)
+            runtime.clusters.attach("demo", direct(demo.url, demo.token), ClusterSource.SIMULATED)
         yield runtime
 
 

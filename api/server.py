@@ -51,8 +51,15 @@ def bind(settings: ServerSettings) -> socket.socket:
 
 async def serve(
     app: FastAPI, settings: ServerSettings, listener: socket.socket, ready: Callable[[str], None]
-) -> None:
-    """Serve until SIGINT or SIGTERM; `ready` gets the address once connections are accepted."""
+) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code.
+
+    Args:
+        app: The application.
+        settings: Where and how.
+        listener: What `bind` returned.
+        ready: Called with the address once connections are accepted.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -65,6 +72,7 @@ async def serve(
     )
     server = _Server(config, lambda: ready(_address(listener)))
     await server.serve(sockets=[listener])
+    return 0
 
 
 def _address(listener: socket.socket) -> str:
