@@ -130,12 +130,15 @@ class KubeClient:
         preconditions = {"uid": uid}
         if resource_version:
             preconditions["resourceVersion"] = resource_version
-        body = {
+        body: dict[str, Any] = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
             "preconditions": preconditions,
             "propagationPolicy": "Background",
         }
+        if dry_run:
+            # The API server ignores the query of a delete that has a body.
+            body["dryRun"] = ["All"]
         path = await self.path(kind, namespace, name)
         return await self._write("DELETE", path, body, JSON, dry_run)
 

@@ -12,18 +12,23 @@ from pydantic import BaseModel
 
 MASK = "[masked]"
 
+# Each alternative begins where a word begins and eats it possessively, so that a hostile line of a
+# megabyte is still scanned once.
 _SHAPES = re.compile(
     r"""
-    (?P<pem>-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*PRIVATE\ KEY-----|\Z))
-  | (?P<jwt>\beyJ[\w-]{8,}\.[\w-]{8,}(?:\.[\w-]*)?)
+    (?P<pem>-----BEGIN\ [A-Z ]*+PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*+PRIVATE\ KEY-----|\Z))
+  | (?P<jwt>(?<![\w-])(?-i:eyJ)[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)?)
   | (?P<aws>\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)
-  | (?P<vendor>\b(?:gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|xox[abprs]-[\w-]{10,}
-      |sk-[A-Za-z0-9_-]{16,}|glpat-[\w-]{16,}|cpt_[\w-]{16,}|AIza[\w-]{30,})\b)
-  | (?P<url>\b[a-z][a-z0-9+.-]*://[^\s/:@]*:(?P<urlpw>[^\s/@]+)@)
-  | (?P<auth>\b(?:bearer|basic)\s+(?P<authval>[A-Za-z0-9._~+/=-]{8,}))
-  | (?P<pair>(?P<name>[\w.-]*(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_-]?key
-      |access[_-]?key|private[_-]?key|client[_-]?key-data|credential)[\w.-]*)
-      (?P<eq>["']?\s*[:=]\s*["']?)(?P<value>[^\s"',;&}{)\]]{4,}))
+  | (?P<vendor>\b(?:gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_\w{20,}+|xox[abprs]-[\w-]{10,}+
+      |(?<![\w-])sk-(?:[a-z0-9]{20,}+|(?-i:(?=[\w-]*[A-Z])(?=[\w-]*[0-9]))[\w-]{16,}+)|glpat-[\w-]{16,}+|cpt_[\w-]{16,}+|AIza[\w-]{30,}+))
+  | (?P<url>(?<![a-z0-9+.-])[a-z][a-z0-9+.-]*+://[^\s/:@]*+:(?P<urlpw>[^\s/]+)@)
+  | (?P<header>(?<![\w-])(?:proxy-)?authorization["']?[^\S\n]*+[:=][^\S\n]*+["']?
+      (?P<headerval>(?:[a-z0-9-]++[^\S\n]++)?[^\s"',;]{8,}+))
+  | (?P<auth>\b(?:bearer|basic)[^\S\n]++
+      (?P<authval>(?-i:(?=[^\s"']*?(?:[0-9=]|[a-z][A-Z])))[\w.~+/=-]{8,}+))
+  | (?P<pair>(?<![\w.-])(?=[\w.-]*?(?:passw(?:or)?d|passphrase|pwd|secret|token(?!iz)|api[_-]?key
+      |access[_-]?key|private[_-]?key|client[_-]?key-data|credential))(?P<name>[\w.-]++)
+      (?P<eq>["']?[^\S\n]*+[:=][^\S\n]*+["']?)(?P<value>[^\s"',;&}{)\]]{4,}+))
     """,
     re.IGNORECASE | re.VERBOSE | re.DOTALL,
 )
@@ -33,12 +38,21 @@ _SECRET_KEY = re.compile(
 )
 _PROBE = re.compile(
     r"(?i)passw|passphrase|pwd|secret|token|key|credential|eyJ|AKIA|ASIA|gh[pousr]_|github_pat"
-    r"|xox|sk-|glpat|cpt_|AIza|://|bearer|basic"
+    r"|xox|sk-|glpat|cpt_|AIza|://|bearer|basic|authorization"
 )
 _DROPPED_ANNOTATIONS = frozenset({"kubectl.kubernetes.io/last-applied-configuration"})
-# Values that name a secret or a setting without being one.
-_HARMLESS = re.compile(r"(?i)^(?:true|false|null|none|nil|<[^>]*>|\[masked\]|\*+|\.\.\.)$")
-_REFERENCE = re.compile(r"(?i)(?:name|names|ref|path|file|type|count|expiry|id)$")
+# Values that say something about a secret without being one, and names of what is told about one.
+_HARMLESS = re.compile(
+    r"(?i)^(?:true|false|null|none|nil|<[^>]*>|\[masked\]?|\*+|\.\.\."
+    r"|expired|invalid|missing|required|optional|rejected|denied|revoked|rotated|unset|unknown"
+    r"|enabled|disabled|accepted|refreshed)[.:!]?$"
+)
+_REFERENCE = re.compile(
+    r"(?i)(?:names?|ref|refs|path|file|dir|type|kind|count|expiry|expiration|seconds|minutes|hours"
+    r"|ttl|age|size|length|limit|policy|version|namespace|provider|issuer|audience|store|class"
+    r"|mode|format|status|url|uri|endpoint|host|port|id|imagepullsecrets)$"
+)
+_AMOUNT = re.compile(r"(?i)(?:tokens|secrets|credentials|passwords)$")
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -52,14 +66,19 @@ def mask_text(text: str) -> str:
 
 def _mask_match(found: re.Match[str]) -> str:
     whole = found[0]
-    for group in ("urlpw", "authval", "value"):
+    for group in ("urlpw", "headerval", "authval", "value"):
         if found[group]:
-            harmless = _HARMLESS.match(found[group]) or _REFERENCE.search(found["name"] or "")
-            if group == "value" and harmless:
+            if group == "value" and _is_harmless(found["name"], found["value"]):
                 return whole
             start, end = found.span(group)
             return whole[: start - found.start()] + MASK + whole[end - found.start() :]
     return MASK
+
+
+def _is_harmless(name: str, value: str) -> bool:
+    if _HARMLESS.match(value) or _REFERENCE.search(name):
+        return True
+    return value.isdigit() and bool(_AMOUNT.search(name))
 
 
 def redact_object(obj: dict[str, Any]) -> dict[str, Any]:
