@@ -258,8 +258,8 @@ class Assistant:
 
     async def plan_decided(self, plan: Plan) -> None:
         """Go on with the conversation that waits for this plan; once, however often it is told."""
-        if plan.thread_id is None or plan.state in UNDECIDED:
-            return
+        if plan.thread_id is None or plan.state in UNDECIDED or self._runs.closing:
+            return  # what is decided during a stop is caught up with by the next start
         runs = await self._threads.active(plan.thread_id)
         if not runs:
             return

@@ -9,10 +9,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from langgraph.checkpoint.serde import _msgpack
+from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from cloudpilot.errors import SettingsError
 from cloudpilot.settings import DatabaseSettings
 
 
@@ -29,17 +28,14 @@ def checkpoint_path(settings: DatabaseSettings) -> str:
 
 @asynccontextmanager
 async def open_checkpoints(settings: DatabaseSettings) -> AsyncIterator[AsyncSqliteSaver]:
-    """Open the checkpoints; close them at the end.
-
-    Raises:
-        SettingsError: LangGraph was imported before strict deserialization was switched on.
-    """
-    if not _msgpack.STRICT_MSGPACK_ENABLED:
-        raise SettingsError("checkpoints would be read without strict deserialization")
+    """Open the checkpoints; close them at the end."""
     path = checkpoint_path(settings)
     if path != ":memory:":
         Path(path).parent.mkdir(parents=True, exist_ok=True)
     async with AsyncSqliteSaver.from_conn_string(path) as saver:
+        # Strict whatever the environment said when LangGraph was imported: a forged row must
+        # never name a class to build.
+        saver.serde = JsonPlusSerializer(pickle_fallback=False, allowed_msgpack_modules=None)
         await saver.setup()
         yield saver
 

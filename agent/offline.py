@@ -87,7 +87,7 @@ def _chunks(messages: Sequence[BaseMessage]) -> Iterator[AIMessageChunk]:
     message_id = f"offline-{uuid.uuid4().hex}"
     if isinstance(step, str):
         notice = NOTICE_CHINESE if question.chinese else NOTICE
-        for word in re.findall(r"\s*\S+", f"{notice} {step}"):
+        for word in re.findall(r"\s*\S+", f"{notice}\n\n{step}"):
             yield AIMessageChunk(content=word, id=message_id)
     else:
         for index, call in enumerate(step):

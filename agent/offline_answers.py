@@ -12,6 +12,7 @@ from agent.offline_question import Question, Result
 
 _GIBIBYTE = 1024**3
 _MOST_ROWS = 20
+_LONGEST_CAUSE = 240
 
 
 def failing_pods(question: Question, result: Result) -> str:
@@ -278,6 +279,8 @@ def _cause(row: dict[str, Any]) -> str:
     reason, message = row.get("reason") or row["status"], (row.get("message") or "").rstrip(".")
     if not message:
         return str(reason)
+    if len(message) > _LONGEST_CAUSE:
+        message = message[:_LONGEST_CAUSE].rpartition(" ")[0] + " …"
     return message if str(reason).lower() in message.lower() else f"{reason}: {message}"
 
 

@@ -15,14 +15,14 @@ from agent.seed import split_context
 _NAME = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _FILLER_WORDS = """
-a all an and any are at bad be been being broken by can cluster clusters container containers crash
-crashing crashed currently deployment did do does down error errors event events every failed
-failing failure for from gateway gateways happened happening has have healthy here host how i in is istio it
-its kubernetes list look many me my name named namespace namespaces node nodes not now of on one our
-out pending please pod pods port problem problems ready restarting right running service services
-show so some starting state status stuck tell that the their them there these they this to today
-unhealthy up us was we what when where which who why with working workload wrong you about
-everything well ok okay
+a about all an and any are at bad be been being broken by can cluster clusters container
+containers crash crashed crashing currently deployment did do does down error errors event
+events every everything failed failing failure for from gateway gateways happened happening has
+have healthy here host how i in is istio it its kubernetes list look many me my name named
+namespace namespaces node nodes not now of ok okay on one our out pending please pod pods port
+problem problems ready restarting right running service services show so some starting state
+status stuck tell that the their them there these they this to today unhealthy up us was we well
+what when where which who why with working workload wrong you
 """
 _FILLER = frozenset(_FILLER_WORDS.split())
 _NAMESPACE = (

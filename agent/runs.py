@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from agent.event_writer import EventWriter
 from agent.events import Event, Failure, RunFinished, RunStarted
 from cloudpilot.db.threads import ACTIVE, NewRun, Run, RunStatus, StoredEvent, ThreadStore
-from cloudpilot.errors import CloudPilotError, DatabaseUnavailable, DeadlineExceeded, NotFound
+from cloudpilot.errors import (
+    CloudPilotError,
+    Conflict,
+    DatabaseUnavailable,
+    DeadlineExceeded,
+    NotFound,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +69,11 @@ class Runs:
         self._feeds: weakref.WeakValueDictionary[str, _Feed] = weakref.WeakValueDictionary()
         self._closing = False
 
+    @property
+    def closing(self) -> bool:
+        """Whether no run is accepted any more."""
+        return self._closing
+
     async def submit(self, new: NewRun) -> str | None:
         """Accept a run durably and start it.
 
@@ -71,7 +82,10 @@ class Runs:
 
         Raises:
             ThreadBusy: the thread has a run in progress or an approval pending.
+            Conflict: the process is being stopped.
         """
+        if self._closing:
+            raise Conflict("CloudPilot is being stopped", hint="try again after the restart")
         admitted = await self._store.admit(new)
         if admitted is None:
             return None

@@ -70,7 +70,10 @@ class Turns:
         }
         telling = _Telling(emit, self._model, await self._told(run))
         try:
-            await self._stream(run, context, config, telling)
+            state = await self._graph.aget_state(config)
+            if _nothing_to_resume(run, state):
+                return TurnEnd(waiting=bool(state.interrupts), events=[telling.usage()])
+            await self._stream(run, context, config, telling, state)
             state = await self._graph.aget_state(config)
         except ModelUnavailable:
             telling.partial_answer()
@@ -90,9 +93,13 @@ class Turns:
         return TurnEnd(waiting=False, events=[Answer(text=_final_text(state)), telling.usage()])
 
     async def _stream(
-        self, run: Run, context: TurnContext, config: RunnableConfig, telling: _Telling
+        self,
+        run: Run,
+        context: TurnContext,
+        config: RunnableConfig,
+        telling: _Telling,
+        state: StateSnapshot,
     ) -> None:
-        state = await self._graph.aget_state(config)
         async for part in self._graph.astream(
             await self._input(run, state, context),
             config,
@@ -105,13 +112,9 @@ class Turns:
 
     async def _input(self, run: Run, state: StateSnapshot, context: TurnContext) -> Any:
         """Return what to hand to the graph: never decided by `state.next`, which can lie."""
-        plan_id = run.payload.get("plan_id")
-        if plan_id is not None:
-            for waiting in state.interrupts:
-                if waiting.value.get("plan_id") == plan_id:
-                    return Command(resume={waiting.id: plan_id})
-            return None
-        if (state.metadata or {}).get("turn") == run.id:
+        if (interrupt_id := _interrupt_of(run, state)) is not None:
+            return Command(resume={interrupt_id: run.payload["plan_id"]})
+        if _is_own(run, state):
             return None
         text = with_context(
             run.payload["message"], self._clusters, context.cluster, context.namespace
@@ -215,6 +218,26 @@ class _Telling:
                 if used := message.usage_metadata:
                     self._input_tokens += used["input_tokens"]
                     self._output_tokens += used["output_tokens"]
+
+
+def _interrupt_of(run: Run, state: StateSnapshot) -> str | None:
+    """Return the id of the interrupt that waits for the run's plan."""
+    plan_id = run.payload.get("plan_id")
+    for waiting in state.interrupts:
+        if plan_id is not None and waiting.value.get("plan_id") == plan_id:
+            return waiting.id
+    return None
+
+
+def _is_own(run: Run, state: StateSnapshot) -> bool:
+    """Say whether the latest checkpoint was written by an earlier attempt of this run."""
+    return (state.metadata or {}).get("turn") == run.id
+
+
+def _nothing_to_resume(run: Run, state: StateSnapshot) -> bool:
+    """Say whether the plan's outcome was told already, by a run that came before."""
+    resumes = run.payload.get("plan_id") is not None
+    return resumes and _interrupt_of(run, state) is None and not _is_own(run, state)
 
 
 def _final_text(state: StateSnapshot) -> str:
