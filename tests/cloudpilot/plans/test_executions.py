@@ -1,0 +1,471 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from cloudpilot.plans.diff import MARKER
+from cloudpilot.plans.plan import Plan, PlanState
+from cloudpilot.runtime import Runtime
+from simulator import SimulatedCluster
+from tests.cloudpilot.plans.steps import (
+    HTTP,
+    HTTPS,
+    HUMAN,
+    NEW,
+    audit,
+    edit,
+    existing,
+    live,
+    pass_time,
+    plans_of,
+    propose,
+    sql,
+    writes,
+)
+
+pytestmark = pytest.mark.usefixtures("cluster")
+
+GATEWAYS = "gateways.networking.istio.io"
+CHANGE = {"namespace": "default", "name": "web", "set_servers": [HTTP | {"hosts": ["*"]}]}
+DELETE = {"namespace": "default", "name": "web"}
+
+
+async def approve(runtime: Runtime, plan: Plan) -> Plan:
+    return await runtime.plans.approve(plan.id, plan.digest, HUMAN, plan.confirmation)
+
+
+def at(point: str, act: Callable[[], object], times: int = 1) -> Callable[[str], None]:
+    """Do something between two steps of an execution."""
+    left = [times]
+
+    def crashpoint(name: str) -> None:
+        if name == point and left[0]:
+            left[0] -= 1
+            act()
+
+    return crashpoint
+
+
+def count_up(simulated: SimulatedCluster) -> None:
+    """Move the resourceVersion and nothing that matters, as a status update does."""
+
+    def change(obj: dict[str, Any]) -> None:
+        status = obj.setdefault("status", {})
+        status["seen"] = status.get("seen", 0) + 1
+
+    assert simulated.store.edit(GATEWAYS, "web", "default", change)
+
+
+# -- stale ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        ({"spec": {"servers": [HTTP | {"hosts": ["stolen.example.com"]}]}}, "spec.servers"),
+        ({"spec": {"selector": {"istio": "other"}}}, "another part"),
+    ],
+)
+async def test_an_object_that_changed_since_is_not_overwritten(
+    runtime: Runtime, simulated: SimulatedCluster, patch: dict[str, Any], why: str
+) -> None:
+    await existing(runtime)
+    plan = await propose(runtime, "update_gateway", **CHANGE)
+    await edit(runtime, patch)
+    simulated.requests.clear()
+    done = await approve(runtime, plan)
+    assert done.state is PlanState.STALE
+    assert done.outcome is not None
+    assert why in done.outcome
+    assert "spec.servers[http].hosts" in [item.path for item in done.fresh_diff]
+    assert writes(simulated) == []
+    assert done == await runtime.plans.get(plan.id)
+
+
+async def test_a_changed_server_beside_the_planned_one_makes_the_plan_stale(
+    runtime: Runtime,
+) -> None:
+    await existing(runtime)
+    plan = await propose(runtime, "update_gateway", **CHANGE)
+    other = HTTPS | {"hosts": ["new.example.com"]}
+    await edit(runtime, {"spec": {"servers": [HTTP, other]}})
+    assert (await approve(runtime, plan)).state is PlanState.STALE
+    now = await live(runtime)
+    assert now is not None
+    assert now["spec"]["servers"][1]["hosts"] == ["new.example.com"]
+
+
+async def test_a_status_update_does_not_make_a_plan_stale(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    await existing(runtime)
+    plan = await propose(runtime, "update_gateway", **CHANGE)
+    count_up(simulated)
+    assert (await approve(runtime, plan)).state is PlanState.SUCCEEDED
+
+
+@pytest.mark.parametrize("operation", ["update_gateway", "delete_gateway"])
+async def test_an_object_made_anew_under_the_same_name_is_not_touched(
+    runtime: Runtime, simulated: SimulatedCluster, operation: str
+) -> None:
+    await existing(runtime)
+    arguments = CHANGE if operation == "update_gateway" else DELETE
+    plan = await propose(runtime, operation, **arguments)
+    simulated.store.delete(GATEWAYS, "web", "default")
+    await existing(runtime)
+    simulated.requests.clear()
+    done = await approve(runtime, plan)
+    assert (done.state, writes(simulated)) == (PlanState.STALE, [])
+    assert "made anew" in str(done.outcome)
+
+
+@pytest.mark.parametrize("operation", ["update_gateway", "delete_gateway"])
+async def test_an_object_that_is_gone_makes_the_plan_stale(
+    runtime: Runtime, simulated: SimulatedCluster, operation: str
+) -> None:
+    await existing(runtime)
+    arguments = CHANGE if operation == "update_gateway" else DELETE
+    plan = await propose(runtime, operation, **arguments)
+    simulated.store.delete(GATEWAYS, "web", "default")
+    simulated.requests.clear()
+    done = await approve(runtime, plan)
+    assert (done.state, writes(simulated)) == (PlanState.STALE, [])
+    assert "gone" in str(done.outcome)
+
+
+async def test_a_name_that_was_taken_meanwhile_makes_a_creation_stale(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+    before = await existing(runtime, servers=[HTTPS])
+    simulated.requests.clear()
+    done = await approve(runtime, plan)
+    assert (done.state, writes(simulated)) == (PlanState.STALE, [])
+    assert await live(runtime) == before
+
+
+async def test_another_cluster_at_the_same_address_is_not_written(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+
+    def change(namespace: dict[str, Any]) -> None:
+        namespace["metadata"]["uid"] = "another"
+
+    simulated.store.edit("namespaces", "kube-system", "", change)
+    done = await approve(runtime, plan)
+    assert (done.state, writes(simulated)) == (PlanState.STALE, [])
+
+
+# -- conflicts while writing -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", ["update_gateway", "delete_gateway"])
+async def test_a_conflict_over_nothing_that_matters_is_tried_again(
+    runtime: Runtime, simulated: SimulatedCluster, operation: str
+) -> None:
+    await existing(runtime)
+    simulated.requests.clear()
+    plan = await propose(runtime, operation, **(CHANGE if "update" in operation else DELETE))
+    plans = plans_of(runtime, crashpoint=at("before_write", lambda: count_up(simulated), 2))
+    done = await plans.approve(plan.id, plan.digest, HUMAN, plan.confirmation)
+    assert done.state is PlanState.SUCCEEDED
+    assert len(writes(simulated)) == 3
+
+
+async def test_an_object_that_never_rests_is_given_up_after_three_tries(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    before = await existing(runtime)
+    simulated.requests.clear()
+    plan = await propose(runtime, "update_gateway", **CHANGE)
+    plans = plans_of(runtime, crashpoint=at("before_write", lambda: count_up(simulated), 99))
+    done = await plans.approve(plan.id, plan.digest, HUMAN)
+    assert done.state is PlanState.FAILED
+    assert len(writes(simulated)) == 3
+    now = await live(runtime)
+    assert now is not None
+    assert now["spec"] == before["spec"]
+
+
+async def test_a_change_between_reading_and_writing_is_never_overwritten(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    await existing(runtime)
+    plan = await propose(runtime, "update_gateway", **CHANGE)
+
+    def steal() -> None:
+        def change(obj: dict[str, Any]) -> None:
+            obj["spec"]["servers"][0]["hosts"] = ["stolen.example.com"]
+
+        simulated.store.edit(GATEWAYS, "web", "default", change)
+
+    plans = plans_of(runtime, crashpoint=at("before_write", steal))
+    done = await plans.approve(plan.id, plan.digest, HUMAN)
+    assert done.state is PlanState.STALE
+    now = await live(runtime)
+    assert now is not None
+    assert now["spec"]["servers"][0]["hosts"] == ["stolen.example.com"]
+
+
+# -- answers that do not come ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("operation", "method"),
+    [("create_gateway", "POST"), ("update_gateway", "PATCH"), ("delete_gateway", "DELETE")],
+)
+async def test_a_lost_answer_is_read_back_and_not_written_again(
+    runtime: Runtime, simulated: SimulatedCluster, operation: str, method: str
+) -> None:
+    if operation != "create_gateway":
+        await existing(runtime)
+    arguments = {"create_gateway": NEW, "update_gateway": CHANGE, "delete_gateway": DELETE}
+    plan = await propose(runtime, operation, **arguments[operation])
+    simulated.requests.clear()
+    simulated.faults.drop_response(method, "gateways")
+    done = await approve(runtime, plan)
+    assert done.state is PlanState.SUCCEEDED
+    assert writes(simulated) == [method]
+    kinds = await audit(runtime, plan)
+    assert kinds[-2:] == ["plan.outcome", "plan.outcome"]
+
+
+async def test_a_write_that_did_not_land_is_unknown_and_later_failed(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    told: list[PlanState] = []
+
+    async def listener(plan: Plan) -> None:
+        told.append(plan.state)
+
+    runtime.plans.on_decided(listener)
+    plan = await propose(runtime, "create_gateway", **NEW)
+    simulated.faults.fail(1, 504, method="POST", path="gateways")
+    done = await approve(runtime, plan)
+    assert done.state is PlanState.UNKNOWN
+    await runtime.plans.recover()
+    assert (await runtime.plans.get(plan.id)).state is PlanState.UNKNOWN
+    await pass_time(runtime, plan, 31)
+    await runtime.plans.recover()
+    settled = await runtime.plans.get(plan.id)
+    assert settled.state is PlanState.FAILED
+    assert "not written" in str(settled.outcome)
+    assert writes(simulated) == ["POST"]
+    assert await live(runtime) is None
+    assert told == [PlanState.UNKNOWN, PlanState.FAILED]
+
+
+async def test_a_write_that_lands_late_is_found(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+    simulated.faults.fail(1, 500, method="POST", path="gateways")
+    assert (await approve(runtime, plan)).state is PlanState.UNKNOWN
+    annotations = {MARKER: plan.id}
+    simulated.store.create(
+        {
+            "apiVersion": "networking.istio.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": "web", "namespace": "default", "annotations": annotations},
+            "spec": {"selector": {"istio": "ingressgateway"}, "servers": [HTTP]},
+        }
+    )
+    await runtime.plans.recover()
+    assert (await runtime.plans.get(plan.id)).state is PlanState.SUCCEEDED
+
+
+async def test_a_cluster_that_cannot_be_asked_leaves_the_plan_unknown(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+    simulated.faults.drop_response("POST", "gateways")
+
+    def unreachable() -> None:
+        simulated.faults.fail(1, 503, method="GET", path="kube-system")
+
+    plans = plans_of(runtime, crashpoint=at("before_write", unreachable))
+    done = await plans.approve(plan.id, plan.digest, HUMAN)
+    assert done.state is PlanState.UNKNOWN
+    await pass_time(runtime, plan, 300)
+    simulated.faults.fail(1, 503, method="GET", path="kube-system")
+    await plans.recover()
+    assert (await plans.get(plan.id)).state is PlanState.UNKNOWN
+    await plans.recover()
+    assert (await plans.get(plan.id)).state is PlanState.SUCCEEDED
+    assert writes(simulated) == ["POST"]
+
+
+async def test_what_another_plan_wrote_over_is_still_told_apart(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    await existing(runtime)
+    first = await propose(runtime, "update_gateway", **CHANGE)
+    simulated.faults.drop_response("PATCH", "gateways")
+
+    def unreachable() -> None:
+        simulated.faults.fail(1, 503, method="GET", path="kube-system")
+
+    plans = plans_of(runtime, crashpoint=at("before_write", unreachable))
+    landed = await plans.approve(first.id, first.digest, HUMAN)
+    assert landed.state is PlanState.UNKNOWN
+    back = CHANGE | {"set_servers": [HTTP]}
+    second = await propose(runtime, "update_gateway", **back)
+    simulated.faults.fail(1, 504, method="PATCH", path="gateways/web")
+    lost = await plans.approve(second.id, second.digest, HUMAN)
+    assert lost.state is PlanState.UNKNOWN
+    third = await propose(
+        runtime, "update_gateway", namespace="default", name="web", remove_servers=["https"]
+    )
+    assert (await approve(runtime, third)).state is PlanState.SUCCEEDED
+    await pass_time(runtime, first, 60)
+    await pass_time(runtime, second, 60)
+    await plans.recover()
+    assert (await plans.get(first.id)).state is PlanState.SUCCEEDED
+    assert (await plans.get(second.id)).state is PlanState.FAILED
+
+
+@pytest.mark.parametrize("status", [429, 403, 422])
+async def test_a_refused_write_is_failed_and_nothing_else(
+    runtime: Runtime, simulated: SimulatedCluster, status: int
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+    simulated.faults.fail(1, status, method="POST", path="gateways")
+    done = await approve(runtime, plan)
+    assert done.state is PlanState.FAILED
+    assert "nothing was written" in str(done.outcome)
+    assert writes(simulated) == ["POST"]
+
+
+async def test_a_cluster_that_is_away_before_the_write_fails_the_plan(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+    simulated.faults.fail(1, 503, path="kube-system")
+    done = await approve(runtime, plan)
+    assert (done.state, writes(simulated)) == (PlanState.FAILED, [])
+
+
+async def test_a_deadline_while_the_write_is_out_is_unknown(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+
+    def hang() -> None:
+        simulated.faults.delay = 3.0
+
+    plans = plans_of(runtime, lease_seconds=1.0, crashpoint=at("before_write", hang))
+    approval = asyncio.create_task(plans.approve(plan.id, plan.digest, HUMAN))
+    while (await plans.get(plan.id)).state is not PlanState.UNKNOWN:
+        await asyncio.sleep(0.05)
+    simulated.faults.delay = 0.0
+    assert (await approval).state in (PlanState.UNKNOWN, PlanState.SUCCEEDED)
+    assert writes(simulated) == ["POST"]
+
+
+# -- what the cluster makes of it --------------------------------------------------------------------
+
+
+async def test_an_object_that_is_put_back_at_once_is_unhealthy(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    await existing(runtime)
+    plan = await propose(runtime, "update_gateway", **CHANGE)
+
+    def put_back() -> None:
+        def change(obj: dict[str, Any]) -> None:
+            obj["spec"]["servers"] = [HTTP, HTTPS]
+
+        simulated.store.edit(GATEWAYS, "web", "default", change)
+
+    plans = plans_of(runtime, verify_seconds=0.3, crashpoint=at("after_write", put_back))
+    done = await plans.approve(plan.id, plan.digest, HUMAN)
+    assert done.state is PlanState.UNHEALTHY
+    assert "not as planned: spec.servers" in str(done.outcome)
+
+
+async def test_an_object_held_by_a_finalizer_is_unhealthy_and_says_by_which(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    await existing(runtime)
+
+    def hold(obj: dict[str, Any]) -> None:
+        obj["metadata"]["finalizers"] = ["example.com/wait"]
+
+    simulated.store.edit(GATEWAYS, "web", "default", hold)
+    plan = await propose(runtime, "delete_gateway", **DELETE)
+    plans = plans_of(runtime, verify_seconds=0.3)
+    done = await plans.approve(plan.id, plan.digest, HUMAN, "web")
+    assert done.state is PlanState.UNHEALTHY
+    assert "example.com/wait" in str(done.outcome)
+
+
+async def test_fields_unknown_to_us_survive_an_update(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    await existing(runtime)
+
+    def newer(obj: dict[str, Any]) -> None:
+        obj["spec"]["servers"][1]["tls"]["ecdhCurves"] = ["X25519"]
+
+    simulated.store.edit(GATEWAYS, "web", "default", newer)
+    plan = await propose(runtime, "update_gateway", **CHANGE)
+    assert (await approve(runtime, plan)).state is PlanState.SUCCEEDED
+    now = await live(runtime)
+    assert now is not None
+    assert now["spec"]["servers"][0]["hosts"] == ["*"]
+    assert now["spec"]["servers"][1]["tls"]["ecdhCurves"] == ["X25519"]
+
+
+# -- several processes -------------------------------------------------------------------------------
+
+
+async def test_a_live_execution_is_not_taken_over(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+    other = plans_of(runtime)
+    simulated.faults.delay = 0.1
+    approval = asyncio.create_task(approve(runtime, plan))
+    while (await other.get(plan.id)).state is not PlanState.EXECUTING:
+        await asyncio.sleep(0.01)
+    await other.recover()
+    assert (await other.get(plan.id)).state is PlanState.EXECUTING
+    assert (await approval).state is PlanState.SUCCEEDED
+    assert writes(simulated) == ["POST"]
+
+
+async def test_who_saw_the_answer_corrects_a_recovery_that_came_too_early(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+    hasty = plans_of(runtime, lease_seconds=0)
+    simulated.faults.delay = 0.2
+    approval = asyncio.create_task(approve(runtime, plan))
+    while (await hasty.get(plan.id)).state is not PlanState.EXECUTING:
+        await asyncio.sleep(0.01)
+    await hasty.recover()
+    assert (await approval).state is PlanState.SUCCEEDED
+    assert (await hasty.get(plan.id)).state is PlanState.SUCCEEDED
+    assert writes(simulated) == ["POST"]
+
+
+async def test_a_plan_approved_and_never_claimed_is_not_written(
+    runtime: Runtime, simulated: SimulatedCluster
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+    await sql(
+        runtime,
+        "UPDATE plans SET state = 'approved', decided_at = strftime('%Y-%m-%d %H:%M:%f000')",
+    )
+    await runtime.plans.recover()
+    assert (await runtime.plans.get(plan.id)).state is PlanState.APPROVED
+    await pass_time(runtime, plan, 31)
+    await runtime.plans.recover()
+    settled = await runtime.plans.get(plan.id)
+    assert settled.state is PlanState.FAILED
+    assert "propose it anew" in str(settled.outcome)
+    assert writes(simulated) == []
