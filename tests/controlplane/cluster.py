@@ -75,9 +75,9 @@ class ControlPlane:
 
     async def stop(self) -> None:
         """End all processes at once."""
-        await self.admin.close()
         for component in reversed(self.components.values()):
             component.kill()
+        await self.admin.close()
 
     def client(self, user: str) -> Api:
         """A client of this user; whoever asks closes it (`async with`)."""
@@ -108,7 +108,7 @@ class ControlPlane:
         self,
         probe: Callable[[], Awaitable[T]],
         what: str,
-        timeout_seconds: float = 30.0,
+        timeout_seconds: float = 60.0,
         *,
         interval_seconds: float = 0.1,
     ) -> T:
