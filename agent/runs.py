@@ -106,11 +106,11 @@ class Runs:
         last = [RunFinished(status="cancelled").stored()]
         for active in await self._store.active(run.thread_id):
             await self._store.end(active, RunStatus.CANCELLED, last)
+        self._notify(run.thread_id)
         task = self._tasks.get(run.thread_id)
         if task is not None:
             task.cancel()
             await asyncio.wait([task], timeout=CANCEL_SECONDS)
-        self._notify(run.thread_id)
 
     async def events(
         self, thread_id: str, after: int = 0, *, run_id: str | None = None
