@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hmac
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -22,12 +23,21 @@ from simulator.negotiate import View, negotiate
 from simulator.paths import Target, parse_target
 from simulator.reads import Reads, number, parse_version
 from simulator.selectors import parse_selection
-from simulator.status import ApiError, Cause, expired, forbidden, invalid, method_not_allowed
+from simulator.status import (
+    ApiError,
+    Cause,
+    NoSuchGroup,
+    expired,
+    forbidden,
+    invalid,
+    method_not_allowed,
+)
 from simulator.store import Store
 from simulator.watch import WatchHub, WatchRequest
 from simulator.writes import Writes, scale_of
 
 USER = "cloudpilot"
+_WATCH_TYPE = "application/json"
 _WATCH_SECONDS = 1800.0
 _ENCODER = msgspec.json.Encoder()
 
@@ -76,6 +86,8 @@ class ApiServer:
             response = self._answer(request, query, body, stranger)
         except ApiError as error:
             response = _json(error.code, error.body, error.headers)
+        except NoSuchGroup:
+            response = PlainTextResponse("404 page not found\n", 404)
         if faults.takes_drop(request.method, request.url.path):
             self.cut(scope)
             return
@@ -119,7 +131,7 @@ class ApiServer:
             return self._log(target, query)
         view = negotiate(request.headers.get("accept", ""), query.get("includeObject", ""))
         if verb == "watch":
-            return self._watch(target, query, view)
+            return self._watch(target, query, view, request.headers.get("accept-encoding", ""))
         if verb == "list":
             return _json(200, handlers.reads.list(target, query, view))
         obj = handlers.reads.get(target, query)
@@ -127,10 +139,16 @@ class ApiServer:
             return _json(200, scale_of(obj))
         return _json(200, view.item(target.kind, obj))
 
-    def _watch(self, target: Target, query: dict[str, str], view: View) -> Response:
+    def _watch(
+        self, target: Target, query: dict[str, str], view: View, accepted_encoding: str
+    ) -> Response:
         _check_watch_options(query)
         asked = query.get("resourceVersion", "")
-        start = parse_version(asked) if asked not in ("", "0") else None
+        try:
+            start = parse_version(asked) if asked not in ("", "0") else None
+        except ApiError as error:
+            text = error.body["message"].removeprefix("invalid resource version: ")
+            raise ApiError(500, "", text) from error
         initial = query.get("sendInitialEvents") in ("true", "1")
         compacted = self.handlers.store.compacted
         if start is not None and start < compacted and self.handlers.faults.http_gone:
@@ -141,7 +159,6 @@ class ApiServer:
             namespace=target.namespace,
             selection=parse_selection(
                 target.kind,
-                target.version,
                 query.get("labelSelector", ""),
                 query.get("fieldSelector", ""),
             ),
@@ -152,12 +169,19 @@ class ApiServer:
             initial_events=initial,
         )
         lines = self.handlers.watches.stream(request)
-        return StreamingResponse(_closing(lines), media_type="application/json;stream=watch")
+        if initial and request.bookmarks and "gzip" in accepted_encoding:
+            # As the real server compresses a streamed list: each flush a gzip member of its own.
+            members = (gzip.compress(line) async for line in _closing(lines))
+            headers = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
+            return StreamingResponse(members, media_type=_WATCH_TYPE, headers=headers)
+        return StreamingResponse(_closing(lines), media_type=_WATCH_TYPE)
 
     def _log(self, target: Target, query: dict[str, str]) -> Response:
         pod = self.handlers.reads.get(target, {})
         logs = self.handlers.logs
         text = logs.read(pod, query)
+        if not pod["spec"].get("nodeName"):
+            return Response(status_code=204)
         if query.get("follow") in ("true", "1"):
             return StreamingResponse(logs.follow(pod, query), media_type="text/plain")
         return Response(text, media_type="text/plain")

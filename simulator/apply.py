@@ -199,7 +199,7 @@ def _conflicts(live: Obj, taken: Fields, manager: str) -> Iterable[Cause]:
         if entry.get("subresource"):
             who += f' with subresource "{entry["subresource"]}"'
         if entry["operation"] == "Update":
-            who += f" using {entry['apiVersion']} at {entry['time']}"
+            who += f" using {entry['apiVersion']}"
         for path in sorted(_decode(entry["fieldsV1"]) & taken):
             if path[-1] != ".":
                 yield Cause("FieldManagerConflict", who, _dotted(path))

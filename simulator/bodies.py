@@ -11,12 +11,31 @@ import yaml
 from simulator.kinds import Obj
 from simulator.paths import Target
 from simulator.schemas import prune, unknown_fields
-from simulator.status import Cause, bad_request, invalid, unsupported_media_type
+from simulator.status import Cause, bad_request, invalid, invalid_value, unsupported_media_type
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
+_METADATA_FIELDS = frozenset(
+    {
+        "annotations",
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "finalizers",
+        "generateName",
+        "generation",
+        "labels",
+        "managedFields",
+        "name",
+        "namespace",
+        "ownerReferences",
+        "resourceVersion",
+        "selfLink",
+        "uid",
+    }
+)
 _BODY_TYPES = ("application/json", "application/yaml", "application/vnd.kubernetes.protobuf")
 
 
@@ -35,12 +54,15 @@ class WriteRequest:
     def dry_run(self) -> bool:
         """Whether nothing may be stored."""
         value = self.query.get("dryRun", "")
-        if value not in ("", "All"):
-            text = f'Unsupported value: "{value}": supported values: "All"'
-            options = {"": "CreateOptions"}.get(self.target.name, "UpdateOptions")
-            cause = Cause("FieldValueNotSupported", text, "dryRun")
-            raise invalid(options, "meta.k8s.io", "", [cause])
+        check_dry_run([value] if value else [], self.options)
         return value == "All"
+
+    @property
+    def options(self) -> str:
+        """The kind of the options that the query makes up."""
+        if not self.target.name:
+            return "CreateOptions"
+        return "PatchOptions" if "patch" in self.content_type else "UpdateOptions"
 
     @property
     def manager(self) -> str:
@@ -71,7 +93,16 @@ def decode(request: WriteRequest) -> Obj:
             "version/kind; json parse error: not an object"
         )
     api_version = "autoscaling/v1" if expected == "Scale" else kind.at(target.version)
+    if kind.is_custom and expected == kind.kind and "kind" not in loaded:
+        shown = json.dumps(loaded, separators=(",", ":"))
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {expected}): Object 'Kind' is "
+            f"missing in '{shown}' ({shown[:30]})"
+        )
     found = loaded.setdefault("kind", expected), loaded.setdefault("apiVersion", api_version)
+    if found[0] != expected and kind.is_custom:
+        cause = invalid_value("kind", found[0], f"must be {expected}")
+        raise invalid(found[0], kind.group, (loaded.get("metadata") or {}).get("name", ""), [cause])
     if found[0] != expected:
         version = found[1].rpartition("/")[2]
         raise bad_request(
@@ -91,20 +122,32 @@ def decode(request: WriteRequest) -> Obj:
     return loaded
 
 
+def check_dry_run(values: list[str], options: str) -> None:
+    """Refuse every dry run but `All`.
+
+    Raises:
+        ApiError: 422.
+    """
+    if any(value != "All" for value in values):
+        shown = json.dumps(values, separators=(",", ":"))
+        text = f'Unsupported value: {shown}: supported values: "All"'
+        raise invalid(options, "meta.k8s.io", "", [Cause("FieldValueNotSupported", text, "dryRun")])
+
+
 def strict(request: WriteRequest, obj: Obj, *, patch: bool = False) -> Obj:
     """Refuse, warn of or drop the fields that the schema does not know."""
     directive = request.query.get("fieldValidation") or "Warn"
     if directive not in ("Strict", "Warn", "Ignore"):
         known = '"", "Ignore", "Strict", "Warn"'
         text = f'Unsupported value: "{directive}": supported values: {known}'
-        options = "PatchOptions" if patch else "CreateOptions"
         cause = Cause("FieldValueNotSupported", text, "fieldValidation")
-        raise invalid(options, "meta.k8s.io", "", [cause])
+        raise invalid(request.options, "meta.k8s.io", "", [cause])
     kind = request.target.kind
     unknown = [f'unknown field "{path}"' for path in unknown_fields(kind, obj)]
-    if not unknown:
-        return obj
-    if directive == "Strict":
+    unknown += [
+        f'unknown field "metadata.{name}"' for name in obj["metadata"].keys() - _METADATA_FIELDS
+    ]
+    if unknown and directive == "Strict":
         text = f"strict decoding error: {', '.join(unknown)}"
         if patch:
             shown = json.dumps(obj, separators=(",", ":"))

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from copy import deepcopy
 
+from simulator.bodies import check_dry_run
 from simulator.kinds import Obj
 from simulator.paths import Target
 from simulator.reads import in_version
 from simulator.selectors import parse_selection
-from simulator.status import bad_request, conflict, forbidden, not_found
+from simulator.status import Cause, bad_request, forbidden, invalid, not_found, precondition_failed
 from simulator.store import Store, timestamp
 
 _IMMORTAL = frozenset({"default", "kube-system", "kube-public"})
@@ -57,7 +58,7 @@ class Deletes:
         options = _options(query, body)
         kind = target.kind
         selection = parse_selection(
-            kind, target.version, query.get("labelSelector", ""), query.get("fieldSelector", "")
+            kind, query.get("labelSelector", ""), query.get("fieldSelector", "")
         )
         hit = [
             obj for obj in self._store.snapshot(kind, target.namespace) if selection.matches(obj)
@@ -74,17 +75,17 @@ class Deletes:
         }
 
     def _check_preconditions(self, target: Target, obj: Obj, preconditions: Obj) -> None:
-        for name, label, field in (
-            ("uid", "UID", "uid"),
-            ("resourceVersion", "ResourceVersion", "resourceVersion"),
+        for name, label, guess in (
+            ("uid", "UID", "deleted and then recreated"),
+            ("resourceVersion", "ResourceVersion", "modified"),
         ):
-            wanted, found = preconditions.get(name), obj["metadata"][field]
+            wanted, found = preconditions.get(name), obj["metadata"][name]
             if wanted is not None and wanted != found:
                 why = (
-                    f"Precondition failed: {label} in precondition: {wanted}, "
-                    f"{label} in object meta: {found}"
+                    f"the {label} in the precondition ({wanted}) does not match the {label} in "
+                    f"record ({found}). The object might have been {guess}"
                 )
-                raise conflict(target.kind, target.name, why)
+                raise precondition_failed(target.kind, target.name, why)
 
     def _remove(self, target: Target, obj: Obj, options: Obj) -> Obj | None:
         """Remove the object (unless it is a dry run); return it if it stays for a while."""
@@ -129,9 +130,10 @@ def _options(query: Mapping[str, str], body: bytes) -> Obj:
         try:
             options = json.loads(body)
         except ValueError as error:
-            raise bad_request(f"error decoding DeleteOptions: {error}") from error
+            text = f"couldn't get version/kind; json parse error: {error}"
+            raise bad_request(text) from error
         if not isinstance(options, dict):
-            raise bad_request("error decoding DeleteOptions: not an object")
+            raise bad_request("couldn't get version/kind; json parse error: not an object")
     else:
         options = {}
         if query.get("gracePeriodSeconds"):
@@ -142,5 +144,9 @@ def _options(query: Mapping[str, str], body: bytes) -> Obj:
         options["dryRun"] = [query["dryRun"]]
     policy = options.get("propagationPolicy")
     if policy not in (None, "Orphan", "Background", "Foreground"):
-        raise bad_request(f'invalid propagationPolicy: "{policy}"')
+        known = '"Foreground", "Background", "Orphan", "nil"'
+        text = f'Unsupported value: "{policy}": supported values: {known}'
+        cause = Cause("FieldValueNotSupported", text, "propagationPolicy")
+        raise invalid("DeleteOptions", "meta.k8s.io", "", [cause])
+    check_dry_run(options.get("dryRun") or [], "DeleteOptions")
     return options

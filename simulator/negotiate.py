@@ -77,13 +77,14 @@ class View:
 
 
 def _column(name: str) -> Obj:
-    name, _, wide = name.partition("*")
+    wide = name.endswith("*")
+    name = name.removesuffix("*")
     return {
         "name": name,
-        "type": "integer" if name in _INTEGERS else "string",
+        "type": "string",
         "format": "name" if name == "Name" else "",
         "description": "",
-        "priority": 1 if wide else 0,
+        "priority": int(wide),
     }
 
 
@@ -94,7 +95,10 @@ def negotiate(accept: str, include: str) -> View:
         ApiError: 406 where nothing acceptable is served, 400 for an unknown `includeObject`.
     """
     if include not in ("", "None", "Metadata", "Object"):
-        raise bad_request(f'unrecognized includeObject value: "{include}"')
+        raise bad_request(
+            f'Unable to convert to Table as requested: includeObject: Invalid value: "{include}": '
+            "must be 'Metadata', 'Object', 'None', or empty"
+        )
     for part in (accept or "*/*").split(","):
         media, *parameters = [piece.strip() for piece in part.split(";")]
         if media not in ("*/*", "application/*", "application/json"):
@@ -107,10 +111,11 @@ def negotiate(accept: str, include: str) -> View:
         if meta and name in ("Table", "PartialObjectMetadata"):
             return View(name, include or "Metadata")
     text = (
-        "only the following media types are accepted: application/json, application/yaml, "
-        "application/vnd.kubernetes.protobuf"
+        "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
+        "application/vnd.kubernetes.protobuf, application/json;stream=watch, "
+        "application/vnd.kubernetes.protobuf;stream=watch"
     )
-    raise ApiError(406, "NotAcceptable", text)
+    raise ApiError(406, "NotAcceptable", text, {})
 
 
 def _partial(obj: Obj) -> Obj:
@@ -122,8 +127,6 @@ def _partial(obj: Obj) -> Obj:
 
 
 # -- the columns of tables ---------------------------------------------------------------------
-
-_INTEGERS = frozenset({"Data", "Up-to-date", "Available", "Desired", "Current", "Secrets"})
 
 
 def _name(obj: Obj) -> str:

@@ -118,7 +118,7 @@ def json_patch(document: Obj, operations: Any) -> Obj:
     if not isinstance(operations, list) or not all(isinstance(op, dict) for op in operations):
         raise bad_request(
             "error decoding patch: json: cannot unmarshal object into Go value of type "
-            "jsonpatch.Patch"
+            "[]handlers.jsonPatchOp"
         )
     patched: Any = deepcopy(document)
     for operation in operations:
@@ -132,48 +132,35 @@ def _operate(document: Any, operation: Obj) -> Any:
     if op == "add":
         return _add(document, path, deepcopy(operation.get("value")))
     if op == "remove":
-        return _remove(document, path, "remove")
+        return _remove(document, path)
     if op == "replace":
-        _find(document, path, "replace")
-        if path == "":
-            return deepcopy(operation.get("value"))
-        parent, last = _parent(document, path, "replace")
-        if isinstance(parent, list):
-            parent[int(last)] = deepcopy(operation.get("value"))
-        else:
-            parent[last] = deepcopy(operation.get("value"))
-        return document
+        return _replace(document, path, deepcopy(operation.get("value")))
     if op == "test":
-        if _find(document, path, "test", missing=None) != operation.get("value"):
-            raise unprocessable(f"testing value {path} failed")
+        if _find(document, path, missing=None) != operation.get("value"):
+            raise unprocessable()
         return document
     if op in ("move", "copy"):
-        value = deepcopy(_find(document, operation.get("from", ""), op))
+        value = deepcopy(_find(document, operation.get("from", "")))
         if op == "move":
-            document = _remove(document, operation.get("from", ""), "move")
+            document = _remove(document, operation.get("from", ""))
         return _add(document, path, value)
-    raise bad_request(f"Unexpected kind: {op}")
+    raise unprocessable()
 
 
-def unprocessable(cause: str) -> ApiError:
-    """422 as the server answers a JSON patch that does not fit: the cause is only in details."""
-    causes = [{"reason": "UnexpectedServerResponse", "message": cause}]
+def unprocessable() -> ApiError:
+    """422 as the server answers a JSON patch that does not fit: it does not say why."""
     text = "the server rejected our request due to an error in our request"
-    return ApiError(422, "Invalid", text, {"causes": causes} if cause else {})
+    return ApiError(422, "Invalid", text, {})
 
 
 def _tokens(path: str) -> list[str]:
     return [part.replace("~1", "/").replace("~0", "~") for part in path.split("/")[1:]]
 
 
-def _no_path(op: str, path: str) -> ApiError:
-    return unprocessable(f'{op} operation does not apply: doc is missing path: "{path}"')
-
-
 _RAISE = object()
 
 
-def _find(document: Any, path: str, op: str, missing: Any = _RAISE) -> Any:
+def _find(document: Any, path: str, missing: Any = _RAISE) -> Any:
     for token in _tokens(path):
         if isinstance(document, dict) and token in document:
             document = document[token]
@@ -182,21 +169,21 @@ def _find(document: Any, path: str, op: str, missing: Any = _RAISE) -> Any:
         elif missing is not _RAISE:
             return missing
         else:
-            raise _no_path(op, path)
+            raise unprocessable()
     return document
 
 
-def _parent(document: Any, path: str, op: str) -> tuple[Any, str]:
-    parent = _find(document, path.rpartition("/")[0], op)
+def _parent(document: Any, path: str) -> tuple[Any, str]:
+    parent = _find(document, path.rpartition("/")[0])
     if not isinstance(parent, dict | list):
-        raise _no_path(op, path)
+        raise unprocessable()
     return parent, _tokens(path)[-1]
 
 
 def _add(document: Any, path: str, value: Any) -> Any:
     if path == "":
         return value
-    parent, last = _parent(document, path, "add")
+    parent, last = _parent(document, path)
     if isinstance(parent, dict):
         parent[last] = value
     elif last == "-":
@@ -204,12 +191,25 @@ def _add(document: Any, path: str, value: Any) -> Any:
     elif last.isdigit() and int(last) <= len(parent):
         parent.insert(int(last), value)
     else:
-        raise _no_path("add", path)
+        raise unprocessable()
     return document
 
 
-def _remove(document: Any, path: str, op: str) -> Any:
-    _find(document, path, op)
-    parent, last = _parent(document, path, op)
+def _replace(document: Any, path: str, value: Any) -> Any:
+    """Replace a value; the server's library also adds a field that was not there."""
+    if path == "":
+        return value
+    parent, last = _parent(document, path)
+    if isinstance(parent, dict):
+        parent[last] = value
+    else:
+        _find(document, path)
+        parent[int(last)] = value
+    return document
+
+
+def _remove(document: Any, path: str) -> Any:
+    _find(document, path)
+    parent, last = _parent(document, path)
     del parent[int(last) if isinstance(parent, list) else last]
     return document

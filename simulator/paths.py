@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.kinds import KINDS, Kind
-from simulator.status import no_such_path
+from simulator.status import NoSuchGroup, no_such_path
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
 
@@ -49,14 +49,17 @@ def parse_target(path: str) -> Target:
 
     Raises:
         ApiError: 404, nothing is served there.
+        NoSuchGroup: the same, where not even the group is served.
     """
     parts = path.strip("/").split("/")
     if parts[0] == "api" and len(parts) > 2:
         group, version, rest = "", parts[1], parts[2:]
     elif parts[0] == "apis" and len(parts) > 3:
         group, version, rest = parts[1], parts[2], parts[3:]
-    else:
+    elif parts[0] in ("api", "apis"):
         raise no_such_path()
+    else:
+        raise NoSuchGroup
     namespace = ""
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
@@ -65,6 +68,8 @@ def parse_target(path: str) -> Target:
         if (kind.group, kind.plural) == (group, plural) and version in kind.versions:
             break
     else:
+        if not any(kind.group == group for kind in KINDS):
+            raise NoSuchGroup
         raise no_such_path()
     if len(rest) > 3 or (subresource and subresource not in kind.subresources):
         raise no_such_path()

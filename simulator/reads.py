@@ -65,7 +65,7 @@ class Reads:
         _check_list_options(query)
         kind = target.kind
         selection = parse_selection(
-            kind, target.version, query.get("labelSelector", ""), query.get("fieldSelector", "")
+            kind, query.get("labelSelector", ""), query.get("fieldSelector", "")
         )
         limit = number(query, "limit")
         version, start, shown_version = self._position(query)
@@ -168,12 +168,10 @@ def parse_version(text: str) -> int:
         ApiError: 400, not a number.
     """
     if not text.isdigit():
-        cause = Cause(
-            "FieldValueInvalid",
-            f'Invalid value: "{text}": strconv.ParseUint: parsing "{text}": invalid syntax',
-            "resourceVersion",
+        raise bad_request(
+            f'invalid resource version: resourceVersion: Invalid value: "{text}": '
+            f'strconv.ParseUint: parsing "{text}": invalid syntax'
         )
-        raise bad_request(f"{cause.field}: {cause.message}")
     return int(text)
 
 
@@ -215,4 +213,6 @@ def _parse_token(token: str) -> tuple[int, str]:
 
 
 def _bad_token() -> ApiError:
-    return bad_request("continue key is not valid: illegal base64 data at input byte 0")
+    return bad_request(
+        "invalid continue token: continue key is not valid: illegal base64 data at input byte 0"
+    )

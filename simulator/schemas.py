@@ -6,6 +6,7 @@ schema is published in the kind's CustomResourceDefinition.
 
 from __future__ import annotations
 
+import re
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,11 @@ from simulator.kinds import Kind, Obj
 from simulator.status import Cause, invalid_value, required
 
 _FOLDER = Path(__file__).parent / "crds"
+_HAS = re.compile(r"has\(self\.(\w+)\)")
+_UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing "
+    "errors to complete validation"
+)
 _OPEN: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
@@ -32,10 +38,10 @@ def unknown_fields(kind: Kind, obj: Obj) -> list[str]:
     """Return the paths of the fields that a custom kind's schema does not know."""
     if not kind.is_custom:
         return []
-    body = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
+    body = {k: deepcopy(v) for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
     found: list[str] = []
     _walk(schema_of(kind), body, "", found)
-    return found
+    return sorted(found)
 
 
 def prune(kind: Kind, obj: Obj) -> Obj:
@@ -63,6 +69,9 @@ def _walk(schema: Obj, value: Any, path: str, found: list[str]) -> None:
         for name in list(value):
             here = f"{path}.{name}" if path else name
             if properties is not None and name in properties:
+                if value[name] is None and not properties[name].get("nullable"):
+                    del value[name]
+                    continue
                 _walk(properties[name], value[name], here, found)
             elif extra:
                 _walk(extra, value[name], here, found)
@@ -78,7 +87,24 @@ def schema_errors(kind: Kind, obj: Obj) -> list[Cause]:
     body = {k: v for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
     causes: list[Cause] = []
     _check(schema_of(kind), body, "", causes)
+    if causes:
+        return [*causes, invalid_value("<nil>", None, _UNCHECKED)]
+    _check_rules(schema_of(kind), body, "", causes)
     return causes
+
+
+def _check_rules(schema: Obj, value: Any, path: str, causes: list[Cause]) -> None:
+    """Evaluate the CEL rules of the one form that Istio uses: at most one of some fields."""
+    if isinstance(value, list):
+        for position, item in enumerate(value):
+            _check_rules(schema.get("items", {}), item, f"{path}[{position}]", causes)
+    elif isinstance(value, dict):
+        for rule in schema.get("x-kubernetes-validations", ()):
+            if sum(name in value for name in _HAS.findall(rule["rule"])) > 1:
+                causes.append(Cause("FieldValueInvalid", f"Invalid value: {rule['message']}", path))
+        for name, child in value.items():
+            here = f"{path}.{name}" if path else name
+            _check_rules(schema.get("properties", {}).get(name, {}), child, here, causes)
 
 
 _GO_TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "integer": int}
@@ -110,6 +136,12 @@ def _check(schema: Obj, value: Any, path: str, causes: list[Cause]) -> None:
                 properties.get(name, schema.get("additionalProperties") or {}), child, here, causes
             )
     elif isinstance(value, list):
+        if len(value) > schema.get("maxItems", len(value)):
+            text = f"must have at most {schema['maxItems']} items"
+            causes.append(Cause("FieldValueTooMany", f"Too many: {len(value)}: {text}", path))
+        if len(value) < schema.get("minItems", 0):
+            text = f"{path} in body should have at least {schema['minItems']} items"
+            causes.append(invalid_value(path, len(value), text))
         for position, item in enumerate(value):
             _check(schema.get("items", {}), item, f"{path}[{position}]", causes)
     else:

@@ -31,14 +31,14 @@ class Selection:
         return self.narrows
 
 
-def parse_selection(kind: Kind, version: str, labels: str, fields: str) -> Selection:
+def parse_selection(kind: Kind, labels: str, fields: str) -> Selection:
     """Parse the `labelSelector` and `fieldSelector` of a request.
 
     Raises:
         ApiError: 400 in the server's words.
     """
     tests = [_label_test(part) for part in _split(labels)]
-    tests += _field_tests(kind, version, labels, fields)
+    tests += _field_tests(kind, fields)
     return Selection(lambda obj: all(test(obj) for test in tests), bool(tests))
 
 
@@ -113,7 +113,7 @@ def _check_key(key: str) -> None:
         )
 
 
-def _field_tests(kind: Kind, version: str, labels: str, fields: str) -> list[Matcher]:
+def _field_tests(kind: Kind, fields: str) -> list[Matcher]:
     tests: list[Matcher] = []
     for part in _split(fields):
         match = re.match(r"^([^=!]+)(==|=|!=)(.*)$", part)
@@ -121,13 +121,17 @@ def _field_tests(kind: Kind, version: str, labels: str, fields: str) -> list[Mat
             raise bad_request(f"invalid selector: '{fields}'; can't understand '{part}'")
         name, operator, value = match.groups()
         if name not in kind.fields:
-            raise bad_request(
-                f'Unable to find "{kind.at(version) if kind.group else "/" + version}, '
-                f'Resource={kind.plural}" that match label selector "{labels}", field selector '
-                f'"{fields}": field label not supported: {name}'
-            )
+            raise bad_request(_unknown_field(kind, name))
         tests.append(_field_test(name, value, operator != "!="))
     return tests
+
+
+def _unknown_field(kind: Kind, name: str) -> str:
+    common = [field for field in kind.fields if field.startswith("metadata.")]
+    if kind.is_custom or len(common) < len(kind.fields):
+        return f"field label not supported: {name}"
+    known = '"metadata.name", "metadata.namespace"'
+    return f'"{name}" is not a known field selector: only {known}'
 
 
 def _field_test(name: str, value: str, wanted: bool) -> Matcher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,7 @@ class Cause:
 
 def invalid_value(field: str, value: Any, text: str) -> Cause:
     """Build the cause of a field whose value breaks a rule."""
-    shown = f'"{value}"' if isinstance(value, str) else str(value)
+    shown = json.dumps(value, separators=(",", ":"))
     return Cause("FieldValueInvalid", f"Invalid value: {shown}: {text}", field)
 
 
@@ -86,6 +87,10 @@ def not_found(kind: Kind, name: str) -> ApiError:
     return ApiError(404, "NotFound", f'{kind.resource} "{name}" not found', _details(kind, name))
 
 
+class NoSuchGroup(Exception):  # noqa: N818 - it is an answer, in plain text
+    """A path of an API group that is not served at all: 404, not even a Status."""
+
+
 def no_such_path() -> ApiError:
     """404: nothing is served under this path."""
     text = "the server could not find the requested resource"
@@ -106,6 +111,15 @@ def conflict(kind: Kind, name: str, why: str = "") -> ApiError:
     )
     text = f'Operation cannot be fulfilled on {kind.resource} "{name}": {why}'
     return ApiError(409, "Conflict", text, _details(kind, name))
+
+
+def precondition_failed(kind: Kind, name: str, why: str) -> ApiError:
+    """409 for a delete; the server names the kind here, not the resource."""
+    error = conflict(kind, name, why)
+    title = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+    error.body["message"] = f'Operation cannot be fulfilled on {title} "{name}": {why}'
+    error.body["details"]["kind"] = kind.kind
+    return error
 
 
 def bad_request(message: str) -> ApiError:

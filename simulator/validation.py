@@ -6,10 +6,8 @@ no full copy of the server's validation: what is not checked here is accepted.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
-from typing import Any
 
 from simulator.kinds import Kind, Obj
 from simulator.schemas import schema_errors
@@ -156,18 +154,13 @@ def validate_update(kind: Kind, before: Obj, after: Obj) -> None:
     if kind.resource in ("deployments.apps", "replicasets.apps", "statefulsets.apps"):
         selector = after["spec"].get("selector")
         if selector != before["spec"].get("selector"):
-            causes.append(invalid_value("spec.selector", go_value(selector), "field is immutable"))
+            causes.append(invalid_value("spec.selector", selector, "field is immutable"))
     sealed = kind.resource in ("configmaps", "secrets") and before.get("immutable")
     if sealed and any(before.get(f) != after.get(f) for f in ("data", "binaryData", "immutable")):
         text = "field is immutable when `immutable` is set"
         causes.append(Cause("FieldValueForbidden", f"Forbidden: {text}", "data"))
     if causes:
         raise invalid(kind.kind, kind.group, after["metadata"]["name"], causes)
-
-
-def go_value(value: Any) -> str:
-    """Return a value as compact JSON, the way field errors show structures."""
-    return json.dumps(value, separators=(",", ":"))
 
 
 def missing_name(kind: Kind) -> ApiError:
@@ -212,7 +205,7 @@ def _workload_causes(kind: Kind, obj: Obj) -> Iterator[Cause]:
         wanted = selector.get("matchLabels") or {}
         if not wanted.items() <= labels.items():
             text = "`selector` does not match template `labels`"
-            yield invalid_value("spec.template.metadata.labels", go_value(labels), text)
+            yield invalid_value("spec.template.metadata.labels", labels, text)
     yield from _pod_causes(template.get("spec") or {}, "spec.template.spec")
 
 
@@ -235,6 +228,8 @@ def _service_causes(spec: Obj) -> Iterator[Cause]:
         if not isinstance(number, int) or not 1 <= number <= 65535:
             text = "must be between 1 and 65535, inclusive"
             yield invalid_value(f"spec.ports[{position}].port", number, text)
+            if port.get("targetPort") == number:
+                yield invalid_value(f"spec.ports[{position}].targetPort", number, text)
 
 
 def _data_causes(obj: Obj) -> Iterator[Cause]:

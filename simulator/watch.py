@@ -138,7 +138,11 @@ class _Feed:
         if annotations:
             metadata["annotations"] = annotations
         kind = request.kind
-        empty = {"kind": kind.kind, "apiVersion": kind.at(request.version), "metadata": metadata}
+        empty: Obj = {
+            "kind": kind.kind,
+            "apiVersion": kind.at(request.version),
+            "metadata": metadata,
+        }
         if request.view.name == "PartialObjectMetadata":
             empty = request.view.item(kind, empty)
         elif request.view.name == "Table":

@@ -26,12 +26,12 @@ from simulator.reads import in_version
 from simulator.schemas import unknown_fields
 from simulator.status import (
     ApiError,
-    Cause,
     already_exists,
     bad_request,
     conflict,
     forbidden,
     invalid,
+    invalid_value,
     not_found,
     required,
     unsupported_media_type,
@@ -67,7 +67,7 @@ class Writes:
                 raise missing_name(kind)
             metadata["name"] = metadata["generateName"] + self._store.suffix()
         if metadata.get("resourceVersion"):
-            raise bad_request("resourceVersion should not be set on objects to be created")
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         self._admit(target, metadata["name"])
         for name in (
             "managedFields",
@@ -166,12 +166,9 @@ class Writes:
             return 200, self._rescale(request, before, obj, dry_run)
         obj = strict(request, obj)
         if not obj["metadata"].get("resourceVersion") and target.kind.is_custom:
-            cause = Cause(
-                "FieldValueInvalid",
-                "Invalid value: 0: must be specified for an update",
-                "metadata.resourceVersion",
-            )
-            raise invalid(target.kind.kind, target.kind.group, target.name, [cause])
+            text = "must be specified for an update"
+            cause = invalid_value("metadata.resourceVersion", 0, text)
+            raise invalid(target.kind.plural, target.kind.group, target.name, [cause])
         return 200, self._replace(request, before, obj, dry_run)
 
     def _live(self, target: Target) -> Obj:
@@ -245,11 +242,8 @@ class Writes:
             raise conflict(request.target.kind, request.target.name)
         replicas = (scale.get("spec") or {}).get("replicas", 0)
         if not isinstance(replicas, int) or replicas < 0:
-            cause = Cause(
-                "FieldValueInvalid",
-                f"Invalid value: {replicas}: must be greater than or equal to 0",
-                "spec.replicas",
-            )
+            text = "must be greater than or equal to 0"
+            cause = invalid_value("spec.replicas", replicas, text)
             raise invalid("Scale", "autoscaling", request.target.name, [cause])
         after = deepcopy(before)
         after["spec"]["replicas"] = replicas
@@ -267,8 +261,11 @@ class Writes:
         accepted = [JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH]
         if kind.is_custom:
             accepted.remove(STRATEGIC_PATCH)
-        if request.content_type not in accepted:
+        if request.content_type == STRATEGIC_PATCH and kind.is_custom:
             raise unsupported_media_type(accepted)
+        if request.content_type not in accepted:
+            text = "415: Unsupported Media Type"
+            raise ApiError(415, "UnsupportedMediaType", text, {})
         dry_run = request.dry_run
         if request.content_type == APPLY_PATCH:
             return self._apply(request, dry_run)
@@ -278,9 +275,11 @@ class Writes:
             scale = _patched(request.content_type, scale_of(before), _json(request.body))
             return 200, self._rescale(request, before, scale, dry_run)
         after = _patched(request.content_type, shown, _json(request.body))
-        if after["metadata"].get("name") != target.name:
-            text = "the name of the object does not match the name on the URL"
-            raise bad_request(text)
+        if (name := after["metadata"].get("name")) != target.name:
+            raise bad_request(
+                f"the name of the object ({name}) does not match the name on the URL "
+                f"({target.name})"
+            )
         after = strict(request, after, patch=True)
         return 200, self._replace(request, before, after, dry_run)
 
@@ -305,10 +304,11 @@ class Writes:
         unknown = unknown_fields(target.kind, applied)
         if unknown:
             kind = f"{target.kind.at(target.version)}, Kind={target.kind.kind}"
+            where = f"{applied['metadata'].get('namespace', '')}/{target.name}"
             raise ApiError(
                 500,
                 "",
-                f"failed to create typed patch object ({target.namespace}/{target.name}; {kind}): "
+                f"failed to create typed patch object ({where}; {kind}): "
                 f".{unknown[0]}: field not declared in schema",
             )
 
@@ -344,14 +344,17 @@ def _json(body: bytes) -> Any:
     try:
         return json.loads(body)
     except ValueError as error:
-        raise bad_request(f"error decoding patch: {error}") from error
+        raise bad_request("invalid JSON patch") from error
 
 
 def _patched(content_type: str, obj: Obj, patch: Any) -> Obj:
     if content_type == JSON_PATCH:
         return patches.json_patch(obj, patch)
     if not isinstance(patch, dict):
-        raise bad_request("error decoding patch: json: cannot unmarshal array into Go value")
+        raise bad_request(
+            "error decoding patch: json: cannot unmarshal array into Go value of type "
+            "map[string]interface {}"
+        )
     merge = patches.merge_patch if content_type == MERGE_PATCH else patches.strategic_merge
     merged: Obj = merge(obj, patch)
     return merged

@@ -1,0 +1,353 @@
+"""JSON, merge and strategic merge patches and server-side apply."""
+
+import pytest
+
+from tests.contracts.kubernetes_api.server import (
+    GATEWAYS,
+    Obj,
+    Server,
+    config_map,
+    deployment,
+    gateway,
+    ok,
+    refused,
+)
+
+
+@pytest.fixture
+async def one(server: Server, namespace: str) -> str:
+    """The path of a ConfigMap with two keys."""
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    await server.create(path, config_map("one", a="1", b="2"))
+    return f"{path}/one"
+
+
+@pytest.fixture
+async def web(server: Server, namespace: str) -> str:
+    """The path of a Deployment without replicas."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    await server.create(path, deployment("web"))
+    return f"{path}/web"
+
+
+@pytest.fixture
+async def gate(server: Server, namespace: str) -> str:
+    """The path of a Gateway."""
+    path = f"{GATEWAYS}/namespaces/{namespace}/gateways"
+    await server.create(path, gateway("gate"))
+    return f"{path}/gate"
+
+
+def containers_of(obj: Obj) -> list[Obj]:
+    """The containers of a workload's template."""
+    found: list[Obj] = obj["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+# -- merge patch -------------------------------------------------------------------------------
+
+
+async def test_merge_patch_sets_and_removes(server: Server, one: str):
+    patched = ok(await server.patch(one, "merge", {"data": {"a": None, "c": "3"}}))
+    assert patched["data"] == {"b": "2", "c": "3"}
+
+
+async def test_merge_patch_replaces_lists(server: Server, gate: str):
+    port = {"number": 443, "name": "tls", "protocol": "TLS"}
+    servers = [{"port": port, "hosts": ["a.example.com"], "tls": {"mode": "PASSTHROUGH"}}]
+    patched = ok(await server.patch(gate, "merge", {"spec": {"servers": servers}}))
+    assert patched["spec"]["servers"] == servers
+    assert patched["spec"]["selector"] == {"app": "ingress"}
+
+
+async def test_merge_patch_with_an_old_version_is_409(server: Server, one: str):
+    patch = {"metadata": {"resourceVersion": "1"}, "data": {"a": "9"}}
+    body = refused(await server.patch(one, "merge", patch), 409, "Conflict")
+    assert body["message"].startswith('Operation cannot be fulfilled on configmaps "one": the ')
+
+
+async def test_patch_with_the_current_version_passes(server: Server, one: str):
+    version = (await server.get(one))["metadata"]["resourceVersion"]
+    patch = {"metadata": {"resourceVersion": version}, "data": {"a": "9"}}
+    assert ok(await server.patch(one, "merge", patch))["data"]["a"] == "9"
+
+
+async def test_patch_that_changes_nothing_keeps_the_version(server: Server, one: str):
+    before = await server.get(one)
+    after = ok(await server.patch(one, "merge", {"data": {"a": "1"}}))
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+
+
+async def test_patch_of_a_missing_object_is_404(server: Server, one: str):
+    response = await server.patch(one + "-less", "merge", {"data": {}})
+    assert refused(response, 404, "NotFound")["message"] == 'configmaps "one-less" not found'
+
+
+async def test_broken_patch_is_400(server: Server, one: str):
+    headers = {"Content-Type": "application/merge-patch+json"}
+    response = await server.http.patch(one, content=b"{", headers=headers)
+    body = refused(response, 400, "BadRequest")
+    assert body["message"] == "invalid JSON patch"
+
+
+async def test_unknown_patch_type_is_415(server: Server, one: str):
+    headers = {"Content-Type": "application/json"}
+    response = await server.http.patch(one, content=b"{}", headers=headers)
+    body = refused(response, 415, "UnsupportedMediaType")
+    assert body["message"] == "415: Unsupported Media Type"
+    assert body["details"] == {}
+
+
+async def test_patch_that_breaks_the_object_is_422(server: Server, web: str):
+    body = refused(await server.patch(web, "merge", {"spec": {"replicas": -3}}), 422, "Invalid")
+    assert body["details"]["causes"][0]["field"] == "spec.replicas"
+
+
+# -- JSON patch --------------------------------------------------------------------------------
+
+
+async def test_json_patch_operates_in_order(server: Server, one: str):
+    operations = [
+        {"op": "test", "path": "/data/a", "value": "1"},
+        {"op": "replace", "path": "/data/a", "value": "9"},
+        {"op": "add", "path": "/data/c", "value": "3"},
+        {"op": "remove", "path": "/data/b"},
+        {"op": "copy", "from": "/data/c", "path": "/data/d"},
+        {"op": "move", "from": "/data/c", "path": "/data/e"},
+        {"op": "add", "path": "/metadata/annotations", "value": {"example.com/x": "y"}},
+        {"op": "add", "path": "/metadata/annotations/example.com~1z", "value": "w"},
+    ]
+    patched = ok(await server.patch(one, "json", operations))
+    assert patched["data"] == {"a": "9", "d": "3", "e": "3"}
+    assert patched["metadata"]["annotations"] == {"example.com/x": "y", "example.com/z": "w"}
+
+
+async def test_json_patch_edits_lists(server: Server, gate: str):
+    operations = [
+        {"op": "add", "path": "/spec/servers/0/hosts/-", "value": "last.example.com"},
+        {"op": "add", "path": "/spec/servers/0/hosts/0", "value": "first.example.com"},
+    ]
+    patched = ok(await server.patch(gate, "json", operations))
+    assert patched["spec"]["servers"][0]["hosts"] == [
+        "first.example.com",
+        "shop.example.com",
+        "last.example.com",
+    ]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        {"op": "test", "path": "/data/a", "value": "other"},
+        {"op": "remove", "path": "/data/missing"},
+        {"op": "unheard-of", "path": "/data/a"},
+        {"op": "add", "path": "/spec/missing/deep", "value": "x"},
+    ],
+)
+async def test_json_patch_that_does_not_fit_is_422_and_does_nothing(
+    server: Server, one: str, operation: Obj
+):
+    operations = [{"op": "add", "path": "/data/z", "value": "z"}, operation]
+    body = refused(await server.patch(one, "json", operations), 422, "Invalid")
+    assert body["message"] == "the server rejected our request due to an error in our request"
+    assert body["details"] == {}
+    assert "z" not in (await server.get(one))["data"]
+
+
+async def test_json_patch_replaces_what_was_not_there(server: Server, one: str):
+    operations = [{"op": "replace", "path": "/data/new", "value": "x"}]
+    assert ok(await server.patch(one, "json", operations))["data"]["new"] == "x"
+
+
+async def test_json_patch_must_be_a_list(server: Server, one: str):
+    body = refused(await server.patch(one, "json", {"data": {}}), 400, "BadRequest")
+    assert body["message"] == (
+        "error decoding patch: json: cannot unmarshal object into Go value of type "
+        "[]handlers.jsonPatchOp"
+    )
+
+
+# -- strategic merge patch ---------------------------------------------------------------------
+
+
+async def test_strategic_patch_merges_containers_by_name(server: Server, web: str):
+    sidecar = {"name": "sidecar", "image": "example.com/sidecar:1"}
+    containers = [{"name": "web", "image": "example.com/web:2"}, sidecar]
+    patch = {"spec": {"template": {"spec": {"containers": containers}}}}
+    found = containers_of(ok(await server.patch(web, "strategic-merge", patch)))
+    images = {container["name"]: container["image"] for container in found}
+    assert images == {"web": "example.com/web:2", "sidecar": "example.com/sidecar:1"}
+    kept = next(container for container in found if container["name"] == "web")
+    assert kept["env"] == [{"name": "A", "value": "1"}]
+
+
+async def test_strategic_patch_merges_env_and_ports_by_key(server: Server, web: str):
+    container = {
+        "name": "web",
+        "env": [{"name": "B", "value": "2"}, {"name": "A", "value": "9"}],
+        "ports": [{"containerPort": 9090}],
+    }
+    patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    found = containers_of(ok(await server.patch(web, "strategic-merge", patch)))[0]
+    assert {e["name"]: e["value"] for e in found["env"]} == {"A": "9", "B": "2"}
+    assert {p["containerPort"] for p in found["ports"]} == {8080, 9090}
+
+
+async def test_strategic_patch_deletes_an_item(server: Server, web: str):
+    env = [{"name": "A", "$patch": "delete"}, {"name": "C", "value": "3"}]
+    patch = {"spec": {"template": {"spec": {"containers": [{"name": "web", "env": env}]}}}}
+    found = containers_of(ok(await server.patch(web, "strategic-merge", patch)))[0]
+    assert found["env"] == [{"name": "C", "value": "3"}]
+
+
+async def test_strategic_patch_replaces_on_request(server: Server, web: str):
+    containers = [{"name": "only", "image": "example.com/only:1"}, {"$patch": "replace"}]
+    patch = {"spec": {"template": {"spec": {"containers": containers}}}}
+    found = containers_of(ok(await server.patch(web, "strategic-merge", patch)))
+    assert [container["name"] for container in found] == ["only"]
+
+
+async def test_strategic_patch_merges_finalizers(server: Server, one: str):
+    await server.patch(one, "merge", {"metadata": {"finalizers": ["example.com/a"]}})
+    patch = {"metadata": {"finalizers": ["example.com/b"]}}
+    patched = ok(await server.patch(one, "strategic-merge", patch))
+    assert set(patched["metadata"]["finalizers"]) == {"example.com/a", "example.com/b"}
+    ok(await server.patch(one, "merge", {"metadata": {"finalizers": None}}))
+
+
+async def test_restart_annotation_bumps_the_generation(server: Server, web: str):
+    annotations = {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}
+    patch = {"spec": {"template": {"metadata": {"annotations": annotations}}}}
+    patched = ok(await server.patch(web, "strategic-merge", patch))
+    assert patched["metadata"]["generation"] == 2
+
+
+async def test_strategic_patch_of_a_custom_object_is_415(server: Server, gate: str):
+    response = await server.patch(gate, "strategic-merge", {"spec": {}})
+    body = refused(response, 415, "UnsupportedMediaType")
+    assert body["message"].startswith(
+        "the body of the request was in an unknown format - accepted media types include: "
+        "application/json-patch+json, application/merge-patch+json, application/apply-patch+yaml"
+    )
+
+
+# -- apply -------------------------------------------------------------------------------------
+
+
+async def test_apply_creates_then_updates(server: Server, one: str):
+    path = one + "-applied"
+    obj = config_map("one-applied", a="1")
+    first = await server.patch(path, "apply", obj, fieldManager="alice")
+    assert first.status_code == 201
+    entry = first.json()["metadata"]["managedFields"][0]
+    assert (entry["manager"], entry["operation"]) == ("alice", "Apply")
+    assert entry["fieldsV1"] == {"f:data": {"f:a": {}}}
+    second = await server.patch(
+        path, "apply", config_map("one-applied", a="2"), fieldManager="alice"
+    )
+    assert second.status_code == 200
+    assert second.json()["data"] == {"a": "2"}
+
+
+async def test_apply_without_a_manager_is_422(server: Server, one: str):
+    response = await server.patch(one, "apply", config_map("one"))
+    body = refused(response, 422, "Invalid")
+    assert body["message"] == (
+        'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for '
+        "apply patch"
+    )
+
+
+async def test_apply_of_a_field_with_another_owner_is_409_unless_forced(server: Server, one: str):
+    path = one + "-shared"
+    await server.patch(path, "apply", config_map("one-shared", a="1"), fieldManager="alice")
+    theirs = config_map("one-shared", a="2")
+    response = await server.patch(path, "apply", theirs, fieldManager="bob")
+    body = refused(response, 409, "Conflict")
+    assert body["message"] == 'Apply failed with 1 conflict: conflict with "alice": .data.a'
+    assert body["details"] == {
+        "causes": [
+            {
+                "reason": "FieldManagerConflict",
+                "message": 'conflict with "alice"',
+                "field": ".data.a",
+            }
+        ]
+    }
+    forced = await server.patch(path, "apply", theirs, fieldManager="bob", force="true")
+    assert ok(forced)["data"] == {"a": "2"}
+
+
+async def test_apply_conflicts_with_an_update_too(server: Server, one: str):
+    response = await server.patch(one, "apply", config_map("one", a="7"), fieldManager="bob")
+    body = refused(response, 409, "Conflict")
+    assert body["message"] == (
+        'Apply failed with 1 conflict: conflict with "python-httpx" using v1: .data.a'
+    )
+
+
+async def test_several_apply_conflicts_are_listed(server: Server, web: str):
+    obj: Obj = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {
+            "replicas": 3,
+            "template": {"spec": {"containers": [{"name": "web", "image": "example.com/web:2"}]}},
+        },
+    }
+    body = refused(await server.patch(web, "apply", obj, fieldManager="bob"), 409, "Conflict")
+    assert body["message"] == (
+        'Apply failed with 2 conflicts: conflicts with "python-httpx" using apps/v1:\n'
+        '- .spec.replicas\n- .spec.template.spec.containers[name="web"].image'
+    )
+    assert [cause["field"] for cause in body["details"]["causes"]] == [
+        ".spec.replicas",
+        '.spec.template.spec.containers[name="web"].image',
+    ]
+
+
+async def test_apply_of_the_same_value_shares_the_field(server: Server, one: str):
+    applied = ok(await server.patch(one, "apply", config_map("one", a="1"), fieldManager="bob"))
+    assert {e["manager"] for e in applied["metadata"]["managedFields"]} == {"python-httpx", "bob"}
+
+
+async def test_apply_removes_what_its_manager_no_longer_names(server: Server, one: str):
+    path = one + "-shrinking"
+    full = config_map("one-shrinking", a="1", b="2")
+    await server.patch(path, "apply", full, fieldManager="alice")
+    await server.patch(path, "merge", {"data": {"c": "3"}})
+    less = config_map("one-shrinking", a="1")
+    applied = ok(await server.patch(path, "apply", less, fieldManager="alice"))
+    assert applied["data"] == {"a": "1", "c": "3"}
+
+
+async def test_apply_merges_containers_by_name(server: Server, web: str):
+    obj: Obj = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "web"},
+        "spec": {
+            "template": {
+                "spec": {"containers": [{"name": "agent", "image": "example.com/agent:1"}]}
+            }
+        },
+    }
+    applied = ok(await server.patch(web, "apply", obj, fieldManager="bob"))
+    assert {container["name"] for container in containers_of(applied)} == {"web", "agent"}
+
+
+async def test_apply_as_a_dry_run_stores_nothing(server: Server, one: str):
+    path = one + "-imagined"
+    obj = config_map("one-imagined", a="1")
+    response = await server.patch(path, "apply", obj, fieldManager="alice", dryRun="All")
+    assert response.status_code == 201
+    refused(await server.http.get(path), 404, "NotFound")
+
+
+async def test_apply_of_a_custom_object(server: Server, gate: str):
+    obj = gateway("gate")
+    obj["spec"]["servers"][0]["hosts"] = ["new.example.com"]
+    response = await server.patch(gate, "apply", obj, fieldManager="bob", force="true")
+    assert ok(response)["spec"]["servers"][0]["hosts"] == ["new.example.com"]
+    assert response.json()["metadata"]["generation"] == 2

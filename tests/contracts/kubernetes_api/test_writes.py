@@ -1,0 +1,440 @@
+"""create and update: admission, validation, conflicts, dry runs, generations, subresources."""
+
+import re
+
+import pytest
+
+from tests.contracts.kubernetes_api.server import (
+    GATEWAYS,
+    Obj,
+    Server,
+    config_map,
+    deployment,
+    gateway,
+    ok,
+    pod,
+    refused,
+)
+
+
+@pytest.fixture
+def path(namespace: str) -> str:
+    """The collection of ConfigMaps of the test's namespace."""
+    return f"/api/v1/namespaces/{namespace}/configmaps"
+
+
+@pytest.fixture
+def deployments(namespace: str) -> str:
+    """The collection of Deployments of the test's namespace."""
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments"
+
+
+# -- create ------------------------------------------------------------------------------------
+
+
+async def test_create_fills_the_metadata(server: Server, path: str, namespace: str):
+    response = await server.http.post(path, json=config_map("one", a="1"))
+    assert response.status_code == 201
+    metadata = response.json()["metadata"]
+    assert metadata["namespace"] == namespace
+    assert re.fullmatch(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", metadata["uid"])
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", metadata["creationTimestamp"])
+    assert int(metadata["resourceVersion"]) > 0
+    assert "generation" not in metadata
+    entry = metadata["managedFields"][0]
+    assert entry["operation"] == "Update"
+    assert entry["manager"] == "python-httpx"
+    assert "f:a" in entry["fieldsV1"]["f:data"]
+
+
+async def test_custom_objects_and_workloads_start_at_generation_one(
+    server: Server, deployments: str, namespace: str
+):
+    created = await server.create(deployments, deployment("web"))
+    assert created["metadata"]["generation"] == 1
+    path = f"{GATEWAYS}/namespaces/{namespace}/gateways"
+    assert (await server.create(path, gateway("one")))["metadata"]["generation"] == 1
+
+
+async def test_generate_name_appends_five_characters(server: Server, path: str):
+    obj = config_map("")
+    obj["metadata"] = {"generateName": "job-"}
+    created = await server.create(path, obj)
+    assert re.fullmatch(r"job-[a-z0-9]{5}", created["metadata"]["name"])
+    assert created["metadata"]["generateName"] == "job-"
+
+
+async def test_name_that_is_taken_is_409(server: Server, path: str):
+    await server.create(path, config_map("one"))
+    body = refused(await server.http.post(path, json=config_map("one")), 409, "AlreadyExists")
+    assert body["message"] == 'configmaps "one" already exists'
+    assert body["details"] == {"name": "one", "kind": "configmaps"}
+
+
+async def test_missing_namespace_is_404(server: Server):
+    response = await server.http.post(
+        "/api/v1/namespaces/no-such-namespace/configmaps", json=config_map("one")
+    )
+    body = refused(response, 404, "NotFound")
+    assert body["message"] == 'namespaces "no-such-namespace" not found'
+    assert body["details"] == {"name": "no-such-namespace", "kind": "namespaces"}
+
+
+async def test_missing_namespace_is_404_for_custom_objects(server: Server):
+    path = f"{GATEWAYS}/namespaces/no-such-namespace/gateways"
+    body = refused(await server.http.post(path, json=gateway("one")), 404, "NotFound")
+    assert body["message"] == 'namespaces "no-such-namespace" not found'
+
+
+async def test_invalid_name_is_422_with_its_cause(server: Server, path: str):
+    body = refused(await server.http.post(path, json=config_map("Bad_Name")), 422, "Invalid")
+    rule = (
+        'Invalid value: "Bad_Name": a lowercase RFC 1123 subdomain must consist of lower case '
+        "alphanumeric characters, '-' or '.', and must start and end with an alphanumeric "
+        "character (e.g. 'example.com', regex used for validation is "
+        "'[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')"
+    )
+    assert body["message"] == f'ConfigMap "Bad_Name" is invalid: metadata.name: {rule}'
+    assert body["details"] == {
+        "name": "Bad_Name",
+        "kind": "ConfigMap",
+        "causes": [{"reason": "FieldValueInvalid", "message": rule, "field": "metadata.name"}],
+    }
+
+
+async def test_service_ports_are_checked(server: Server, namespace: str):
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {"ports": [{"port": 0}]},
+    }
+    response = await server.http.post(f"/api/v1/namespaces/{namespace}/services", json=service)
+    body = refused(response, 422, "Invalid")
+    text = "Invalid value: 0: must be between 1 and 65535, inclusive"
+    assert body["message"] == (
+        f'Service "web" is invalid: [spec.ports[0].port: {text}, spec.ports[0].targetPort: {text}]'
+    )
+
+
+async def test_no_name_at_all_is_422(server: Server, path: str):
+    obj = config_map("")
+    body = refused(await server.http.post(path, json=obj), 422, "Invalid")
+    assert body["message"] == (
+        'ConfigMap "" is invalid: metadata.name: Required value: name or generateName is required'
+    )
+
+
+async def test_invalid_custom_name_names_the_group(server: Server, namespace: str):
+    path = f"{GATEWAYS}/namespaces/{namespace}/gateways"
+    body = refused(await server.http.post(path, json=gateway("Bad_Name")), 422, "Invalid")
+    title = 'Gateway.networking.istio.io "Bad_Name" is invalid: metadata.name: Invalid value: '
+    assert body["message"].startswith(title)
+    assert body["details"]["group"] == "networking.istio.io"
+
+
+async def test_invalid_label_value_is_422(server: Server, path: str):
+    obj = config_map("one", {"team": "not allowed!"})
+    body = refused(await server.http.post(path, json=obj), 422, "Invalid")
+    cause = body["details"]["causes"][0]
+    assert cause["field"] == "metadata.labels"
+    assert cause["message"].startswith('Invalid value: "not allowed!": a valid label must be')
+
+
+async def test_several_errors_are_all_named(server: Server, deployments: str):
+    obj = deployment("web")
+    obj["spec"]["template"]["spec"]["containers"] = []
+    obj["spec"]["replicas"] = -1
+    body = refused(await server.http.post(deployments, json=obj), 422, "Invalid")
+    assert body["message"].startswith('Deployment.apps "web" is invalid: [spec.replicas: ')
+    assert {cause["field"] for cause in body["details"]["causes"]} == {
+        "spec.replicas",
+        "spec.template.spec.containers",
+    }
+
+
+async def test_selector_that_misses_its_template_is_422(server: Server, deployments: str):
+    obj = deployment("web")
+    obj["spec"]["selector"]["matchLabels"] = {"app": "other"}
+    body = refused(await server.http.post(deployments, json=obj), 422, "Invalid")
+    assert body["details"]["causes"] == [
+        {
+            "reason": "FieldValueInvalid",
+            "message": 'Invalid value: {"app":"web"}: `selector` does not match template `labels`',
+            "field": "spec.template.metadata.labels",
+        }
+    ]
+
+
+async def test_namespace_of_body_and_path_must_agree(server: Server, path: str):
+    obj = config_map("one")
+    obj["metadata"]["namespace"] = "elsewhere"
+    body = refused(await server.http.post(path, json=obj), 400, "BadRequest")
+    assert body["message"] == (
+        "the namespace of the provided object does not match the namespace sent on the request"
+    )
+
+
+async def test_body_of_another_version_is_400(server: Server, deployments: str):
+    obj = deployment("web") | {"apiVersion": "apps/v1beta1"}
+    response = await server.http.post(deployments, json=obj)
+    refused(response, 400, "BadRequest")
+
+
+async def test_body_of_another_kind_is_400(server: Server, path: str):
+    obj = config_map("one") | {"kind": "Secret"}
+    body = refused(await server.http.post(path, json=obj), 400, "BadRequest")
+    assert body["message"].startswith('Secret in version "v1" cannot be handled as a ConfigMap: ')
+
+
+async def test_broken_json_is_400(server: Server, path: str):
+    headers = {"Content-Type": "application/json"}
+    response = await server.http.post(path, content=b'{"kind": ', headers=headers)
+    body = refused(response, 400, "BadRequest")
+    assert body["message"].startswith(
+        "the object provided is unrecognized (must be of type ConfigMap): "
+    )
+
+
+async def test_unknown_content_type_is_415(server: Server, path: str):
+    headers = {"Content-Type": "text/plain"}
+    response = await server.http.post(path, content=b"{}", headers=headers)
+    body = refused(response, 415, "UnsupportedMediaType")
+    assert body["message"].startswith(
+        "the body of the request was in an unknown format - accepted media types include: "
+        "application/json, application/yaml"
+    )
+
+
+async def test_yaml_body_is_accepted(server: Server, path: str):
+    headers = {"Content-Type": "application/yaml"}
+    text = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: from-yaml}\ndata: {a: '1'}\n"
+    response = await server.http.post(path, content=text, headers=headers)
+    assert ok(response)["data"] == {"a": "1"}
+
+
+async def test_resource_version_at_create_is_refused(server: Server, path: str):
+    obj = config_map("one")
+    obj["metadata"]["resourceVersion"] = "7"
+    body = refused(await server.http.post(path, json=obj), 500, "")
+    assert body["message"] == "resourceVersion should not be set on objects to be created"
+
+
+async def test_create_with_a_name_in_the_path_is_405(server: Server, path: str):
+    response = await server.http.post(f"{path}/one", json=config_map("one"))
+    body = refused(response, 405, "MethodNotAllowed")
+    assert body["message"] == "the server does not allow this method on the requested resource"
+
+
+async def test_pod_gets_its_defaults(server: Server, namespace: str):
+    created = await server.create(f"/api/v1/namespaces/{namespace}/pods", pod("web"))
+    assert created["status"]["phase"] == "Pending"
+    assert created["status"]["qosClass"] == "BestEffort"
+    spec = created["spec"]
+    assert spec["restartPolicy"] == "Always"
+    assert spec["serviceAccountName"] == "default"
+    assert spec["containers"][0]["imagePullPolicy"] == "IfNotPresent"
+
+
+async def test_service_gets_an_address_and_target_ports(server: Server, namespace: str):
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]},
+    }
+    created = await server.create(f"/api/v1/namespaces/{namespace}/services", service)
+    spec = created["spec"]
+    assert spec["type"] == "ClusterIP"
+    assert spec["clusterIPs"] == [spec["clusterIP"]]
+    assert spec["ports"] == [{"protocol": "TCP", "port": 80, "targetPort": 80}]
+
+
+# -- update ------------------------------------------------------------------------------------
+
+
+async def test_update_replaces(server: Server, path: str):
+    obj = await server.create(path, config_map("one", a="1", b="2"))
+    obj["data"] = {"a": "3"}
+    updated = ok(await server.http.put(f"{path}/one", json=obj))
+    assert updated["data"] == {"a": "3"}
+    assert int(updated["metadata"]["resourceVersion"]) > int(obj["metadata"]["resourceVersion"])
+    assert updated["metadata"]["uid"] == obj["metadata"]["uid"]
+
+
+async def test_update_from_an_old_version_is_409(server: Server, path: str):
+    obj = await server.create(path, config_map("one"))
+    await server.patch(f"{path}/one", "merge", {"data": {"a": "1"}})
+    body = refused(await server.http.put(f"{path}/one", json=obj), 409, "Conflict")
+    assert body["message"] == (
+        'Operation cannot be fulfilled on configmaps "one": the object has been modified; please '
+        "apply your changes to the latest version and try again"
+    )
+    assert body["details"] == {"name": "one", "kind": "configmaps"}
+
+
+async def test_update_without_version_wins_on_built_in_kinds(server: Server, path: str):
+    await server.create(path, config_map("one"))
+    updated = ok(await server.http.put(f"{path}/one", json=config_map("one", a="1")))
+    assert updated["data"] == {"a": "1"}
+
+
+async def test_update_without_version_is_422_on_custom_kinds(server: Server, namespace: str):
+    path = f"{GATEWAYS}/namespaces/{namespace}/gateways"
+    await server.create(path, gateway("one"))
+    body = refused(await server.http.put(f"{path}/one", json=gateway("one")), 422, "Invalid")
+    assert body["message"] == (
+        'gateways.networking.istio.io "one" is invalid: metadata.resourceVersion: Invalid value: '
+        "0: must be specified for an update"
+    )
+
+
+async def test_update_of_a_missing_object_is_404(server: Server, path: str):
+    response = await server.http.put(f"{path}/nothing", json=config_map("nothing"))
+    assert refused(response, 404, "NotFound")["message"] == 'configmaps "nothing" not found'
+
+
+async def test_update_that_changes_nothing_keeps_the_version(server: Server, path: str):
+    obj = await server.create(path, config_map("one", a="1"))
+    again = ok(await server.http.put(f"{path}/one", json=obj))
+    assert again["metadata"]["resourceVersion"] == obj["metadata"]["resourceVersion"]
+
+
+async def test_update_under_another_name_is_400(server: Server, path: str):
+    await server.create(path, config_map("one"))
+    response = await server.http.put(f"{path}/one", json=config_map("two"))
+    body = refused(response, 400, "BadRequest")
+    assert body["message"] == (
+        "the name of the object (two) does not match the name on the URL (one)"
+    )
+
+
+async def test_update_with_another_uid_is_409(server: Server, path: str):
+    obj = await server.create(path, config_map("one"))
+    obj["metadata"]["uid"] = "00000000-0000-4000-8000-000000000000"
+    body = refused(await server.http.put(f"{path}/one", json=obj), 409, "Conflict")
+    assert "Precondition failed: UID in precondition: 00000000" in body["message"]
+
+
+async def test_immutable_selector_is_422(server: Server, deployments: str):
+    obj = await server.create(deployments, deployment("web"))
+    del obj["metadata"]["resourceVersion"]
+    obj["spec"]["selector"]["matchLabels"] = {"app": "web", "tier": "front"}
+    obj["spec"]["template"]["metadata"]["labels"] = {"app": "web", "tier": "front"}
+    body = refused(await server.http.put(f"{deployments}/web", json=obj), 422, "Invalid")
+    cause = body["details"]["causes"][0]
+    assert cause["field"] == "spec.selector"
+    assert cause["message"].endswith(": field is immutable")
+
+
+# -- dry run -----------------------------------------------------------------------------------
+
+
+async def test_dry_run_of_create_stores_nothing(server: Server, path: str):
+    response = await server.http.post(path, json=config_map("one"), params={"dryRun": "All"})
+    assert response.status_code == 201
+    metadata = response.json()["metadata"]
+    assert metadata["uid"]
+    assert metadata["creationTimestamp"]
+    assert "resourceVersion" not in metadata
+    refused(await server.http.get(f"{path}/one"), 404, "NotFound")
+
+
+async def test_dry_run_of_update_shows_the_outcome(server: Server, path: str):
+    obj = await server.create(path, config_map("one"))
+    wanted = obj | {"data": {"a": "1"}}
+    response = await server.http.put(f"{path}/one", json=wanted, params={"dryRun": "All"})
+    assert ok(response)["data"] == {"a": "1"}
+    now = await server.get(f"{path}/one")
+    assert not now.get("data")
+    assert now["metadata"]["resourceVersion"] == obj["metadata"]["resourceVersion"]
+
+
+async def test_dry_run_shows_the_generation_to_come(server: Server, deployments: str):
+    await server.create(deployments, deployment("web"))
+    patch = {"spec": {"template": {"spec": {"dnsPolicy": "Default"}}}}
+    response = await server.patch(f"{deployments}/web", "merge", patch, dryRun="All")
+    assert ok(response)["metadata"]["generation"] == 2
+    assert (await server.get(f"{deployments}/web"))["metadata"]["generation"] == 1
+
+
+async def test_dry_run_still_validates_and_conflicts(server: Server, path: str):
+    await server.create(path, config_map("one"))
+    params = {"dryRun": "All"}
+    taken = await server.http.post(path, json=config_map("one"), params=params)
+    refused(taken, 409, "AlreadyExists")
+    invalid = await server.http.post(path, json=config_map("Bad_Name"), params=params)
+    refused(invalid, 422, "Invalid")
+
+
+async def test_unknown_dry_run_is_422(server: Server, path: str):
+    response = await server.http.post(path, json=config_map("one"), params={"dryRun": "Some"})
+    body = refused(response, 422, "Invalid")
+    assert body["message"] == (
+        'CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: ["Some"]: supported '
+        'values: "All"'
+    )
+
+
+# -- generation, status and scale --------------------------------------------------------------
+
+
+async def test_generation_counts_spec_changes_only(server: Server, namespace: str):
+    path = f"{GATEWAYS}/namespaces/{namespace}/gateways"
+    await server.create(path, gateway("one"))
+    labelled = await server.patch(f"{path}/one", "merge", {"metadata": {"labels": {"a": "b"}}})
+    assert ok(labelled)["metadata"]["generation"] == 1
+    changed = await server.patch(f"{path}/one", "merge", {"spec": {"selector": {"app": "other"}}})
+    assert ok(changed)["metadata"]["generation"] == 2
+
+
+async def put_status(server: Server, path: str, obj: Obj) -> Obj:
+    """Replace a status through the subresource."""
+    return ok(await server.http.put(f"{path}/status", json=obj))
+
+
+async def test_status_is_written_through_its_subresource_only(server: Server, deployments: str):
+    obj = await server.create(deployments, deployment("web"))
+    path = f"{deployments}/web"
+    ignored = await server.patch(path, "merge", {"status": {"replicas": 7}})
+    assert ok(ignored)["status"].get("replicas", 0) == 0
+    fresh = await server.get(path)
+    fresh["status"] = {"replicas": 3, "observedGeneration": 1}
+    fresh["spec"]["replicas"] = 9
+    updated = await put_status(server, path, fresh)
+    assert updated["status"]["replicas"] == 3
+    assert updated["spec"]["replicas"] == obj["spec"]["replicas"]
+    assert updated["metadata"]["generation"] == 1
+
+
+async def test_status_of_a_custom_object(server: Server, namespace: str):
+    path = f"{GATEWAYS}/namespaces/{namespace}/gateways"
+    obj = await server.create(path, gateway("one") | {"status": {"observedGeneration": 5}})
+    assert "status" not in obj
+    obj["status"] = {"observedGeneration": 1}
+    updated = await put_status(server, f"{path}/one", obj)
+    assert updated["metadata"]["generation"] == 1
+    assert (await server.get(f"{path}/one"))["status"]["observedGeneration"]
+
+
+async def test_scale_changes_the_replicas(server: Server, deployments: str):
+    await server.create(deployments, deployment("web"))
+    scale = await server.get(f"{deployments}/web/scale")
+    scale["spec"]["replicas"] = 2
+    assert ok(await server.http.put(f"{deployments}/web/scale", json=scale))["spec"] == {
+        "replicas": 2
+    }
+    patched = await server.patch(f"{deployments}/web/scale", "merge", {"spec": {"replicas": 1}})
+    assert ok(patched)["spec"] == {"replicas": 1}
+    assert (await server.get(f"{deployments}/web"))["spec"]["replicas"] == 1
+
+
+async def test_negative_scale_is_422(server: Server, deployments: str):
+    await server.create(deployments, deployment("web"))
+    patch = {"spec": {"replicas": -1}}
+    response = await server.patch(f"{deployments}/web/scale", "merge", patch)
+    body = refused(response, 422, "Invalid")
+    assert body["message"] == (
+        'Scale.autoscaling "web" is invalid: spec.replicas: Invalid value: -1: must be greater '
+        "than or equal to 0"
+    )
