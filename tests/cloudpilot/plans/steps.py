@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
@@ -13,24 +15,31 @@ from cloudpilot.db.models import PlanRow
 from cloudpilot.db.plans import PlanRepository
 from cloudpilot.errors import ApprovalRequired, NotFound
 from cloudpilot.kube.kinds import KINDS
-from cloudpilot.plans.plan import Plan
+from cloudpilot.plans.plan import Plan, PlanState
 from cloudpilot.plans.planner import Plans
 from cloudpilot.runtime import Runtime
 from simulator import SimulatedCluster
 
 HUMAN = Actor("local")
 ROBOT = Actor("alerts", ActorKind.SERVICE)
-HTTP = {
+HTTP: dict[str, Any] = {
     "port": {"number": 80, "name": "http", "protocol": "HTTP"},
     "hosts": ["shop.example.com"],
 }
-HTTPS = {
+HTTPS: dict[str, Any] = {
     "port": {"number": 443, "name": "https", "protocol": "HTTPS"},
     "hosts": ["shop.example.com"],
     "tls": {"mode": "SIMPLE", "credentialName": "shop-cert"},
 }
-NEW = {"namespace": "default", "name": "web", "servers": [HTTP]}
+NEW: dict[str, Any] = {"namespace": "default", "name": "web", "servers": [HTTP]}
 SELECTOR = {"istio": "ingressgateway"}
+GATEWAYS = "gateways.networking.istio.io"
+CHANGE: dict[str, Any] = {
+    "namespace": "default",
+    "name": "web",
+    "set_servers": [HTTP | {"hosts": ["*"]}],
+}
+DELETE: dict[str, Any] = {"namespace": "default", "name": "web"}
 
 
 def from_chat(runtime: Runtime, call_id: str, thread_id: str = "thread-1") -> CallContext:
@@ -106,6 +115,13 @@ async def audit(runtime: Runtime, plan: Plan) -> list[str]:
     return [row.kind for row in await AuditLog(runtime.database).entries(subject=plan.id)]
 
 
+async def reached(plans: Plans, plan: Plan, state: PlanState) -> None:
+    """Wait until a plan is in a state."""
+    async with asyncio.timeout(20):
+        while (await plans.get(plan.id)).state is not state:  # noqa: ASYNC110 - another's event
+            await asyncio.sleep(0.01)
+
+
 async def rows(runtime: Runtime) -> list[PlanRow]:
     """Return the stored plans."""
     return await PlanRepository(runtime.database, AuditLog(runtime.database)).list()
@@ -115,3 +131,20 @@ def plans_of(runtime: Runtime, **options: Any) -> Plans:
     """Return plans as another process on the same database would have them."""
     audit_log = AuditLog(runtime.database)
     return Plans(runtime.database, runtime.clusters, audit_log, runtime.settings.agent, **options)
+
+
+async def approve(runtime: Runtime, plan: Plan) -> Plan:
+    """Approve as the card asks for it."""
+    return await runtime.plans.approve(plan.id, plan.digest, HUMAN, plan.confirmation)
+
+
+def at(point: str, act: Callable[[], object], times: int = 1) -> Callable[[str], None]:
+    """Do something between two steps of an execution."""
+    left = [times]
+
+    def crashpoint(name: str) -> None:
+        if name == point and left[0]:
+            left[0] -= 1
+            act()
+
+    return crashpoint

@@ -20,6 +20,7 @@ from tests.cloudpilot.plans.steps import (
     pass_time,
     plans_of,
     propose,
+    reached,
     rows,
     sql,
     writes,
@@ -256,8 +257,7 @@ async def test_the_execution_goes_on_when_the_caller_goes_away(
     plan = await propose(runtime, "create_gateway", **NEW)
     simulated.faults.delay = 0.1
     approval = asyncio.create_task(runtime.plans.approve(plan.id, plan.digest, HUMAN))
-    while (await runtime.plans.get(plan.id)).state is not PlanState.EXECUTING:
-        await asyncio.sleep(0.01)
+    await reached(runtime.plans, plan, PlanState.EXECUTING)
     approval.cancel()
     await asyncio.gather(approval, return_exceptions=True)
     await runtime.plans.close()

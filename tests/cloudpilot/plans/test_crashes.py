@@ -16,7 +16,8 @@ from cloudpilot.runtime import Runtime
 from cloudpilot.settings import Settings
 from simulator import SimulatedCluster
 from tests.cloudpilot.plans.steps import (
-    HTTP,
+    CHANGE,
+    DELETE,
     NEW,
     audit,
     existing,
@@ -29,8 +30,6 @@ from tests.cloudpilot.plans.steps import (
 
 pytestmark = pytest.mark.usefixtures("cluster")
 
-CHANGE = {"namespace": "default", "name": "web", "set_servers": [HTTP | {"hosts": ["*"]}]}
-DELETE = {"namespace": "default", "name": "web"}
 ROOT = Path(__file__).parents[3]
 BEFORE = ("claimed", "intent_audited", "before_write")
 AFTER = ("after_write", "before_outcome")
