@@ -20,7 +20,7 @@ import aiohttp
 import msgspec
 from kubernetes.aio.client.rest import RESTClientObject
 
-from cloudpilot.errors import ClusterUnavailable, NotFound, OutcomeUnknown
+from cloudpilot.errors import ClusterUnavailable, InvalidArguments, NotFound, OutcomeUnknown
 from cloudpilot.kube.access import Access
 from cloudpilot.kube.address import GuardedResolver
 from cloudpilot.kube.guard import check_read, check_write
@@ -186,8 +186,8 @@ class KubeClient:
                 ) as answer,
             ):
                 data = await _read(answer)
-        except aiohttp.ClientConnectorError as error:
-            raise self._unreachable(error) from error
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise self._unreachable(error) from error  # nothing was sent
         except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
             if writes:
                 raise OutcomeUnknown(f"the answer to a write was lost: {_text(error)}") from error
@@ -215,9 +215,9 @@ class KubeClient:
         query = {**query, "watch": "1", "timeoutSeconds": seconds}
         rest = b""
         try:
-            async with await self._send(
-                "GET", path, query, None, JSON, accept, seconds + 15.0
-            ) as answer:
+            async with asyncio.timeout(self._connect_seconds + self._read_seconds):
+                opened = await self._send("GET", path, query, None, JSON, accept, seconds + 15.0)
+            async with opened as answer:
                 if answer.status >= 300:
                     data = await _read(answer)
                     raise error_of(answer.status, answer.headers, data, "GET", path, writes=False)
@@ -252,7 +252,7 @@ class KubeClient:
         data = None
         if body is not None:
             headers["Content-Type"] = content_type
-            data = json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+            data = _encode(body)
         extra: dict[str, Any] = {}
         if self.access.configuration.tls_server_name:
             extra["server_hostname"] = self.access.configuration.tls_server_name
@@ -350,6 +350,13 @@ def decode(response: Response) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise ClusterUnavailable("the server answered something that is not Kubernetes JSON")
     return loaded
+
+
+def _encode(body: Any) -> bytes:
+    try:
+        return json.dumps(body, ensure_ascii=False, allow_nan=False).encode()
+    except ValueError:  # a lone surrogate, NaN
+        raise InvalidArguments.field("object", "holds what JSON cannot say") from None
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

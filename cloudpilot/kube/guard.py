@@ -5,12 +5,17 @@ Looks at the decoded path, so every version and spelling of it is the same resou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from cloudpilot.errors import Forbidden
 from cloudpilot.kube.kinds import KINDS
+
+# What the HTTP library would drop or cut off, so that another path is sent than was looked at.
+_PLAIN = re.compile(r'/[!"$-\[\]-~]*')
+_TUNNELS = frozenset({"proxy", "exec", "attach", "portforward"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,8 @@ class Target:
 
 def target_of(path: str) -> Target | None:
     """Return what a path addresses; None for discovery and other non-resource paths."""
+    if not _PLAIN.fullmatch(path):
+        raise Forbidden("a path is plain ASCII without blanks and fragments")
     parts = [part for part in unquote(path.partition("?")[0]).split("/") if part]
     if any(part in {".", ".."} for part in parts):
         raise Forbidden("a path may not climb")
@@ -46,9 +53,11 @@ def check_read(path: str, query: Mapping[str, object], accept: str) -> None:
     """Refuse a read of Secrets, except for counting them without their content.
 
     Raises:
-        Forbidden: it would return a Secret.
+        Forbidden: it would return a Secret, or reach through the API server to something else.
     """
     target = target_of(path)
+    if target is not None and target.subresource in _TUNNELS:
+        raise Forbidden(f"CloudPilot never uses {target.subresource}")
     if target is None or target.resource != "secrets":
         return
     counts = accept.startswith("application/json;as=Table;") and "," not in accept

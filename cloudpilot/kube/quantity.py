@@ -12,7 +12,8 @@ from functools import lru_cache
 
 _FORM = re.compile(
     r"(?P<number>[+-]?(?:\d+(?:\.\d*)?|\.\d+))"
-    r"(?:(?P<binary>[KMGTPE]i)|(?P<exponent>[eE][+-]?\d+)|(?P<decimal>[numkMGTPE]))?"
+    r"(?:(?P<binary>[KMGTPE]i)|(?P<exponent>[eE][+-]?\d+)|(?P<decimal>[numkMGTPE]))?",
+    re.ASCII,
 )
 _BINARY = {unit: Decimal(1024) ** power for power, unit in enumerate("KMGTPE", start=1)}
 _DECIMAL = {

@@ -16,7 +16,8 @@ MASK = "[masked]"
 # megabyte is still scanned once.
 _SHAPES = re.compile(
     r"""
-    (?P<pem>-----BEGIN\ [A-Z ]*+PRIVATE\ KEY-----.*?(?:-----END\ [A-Z ]*+PRIVATE\ KEY-----|\Z))
+    (?P<pem>-----BEGIN\ [A-Z ]{0,30}PRIVATE\ KEY-----.*?
+      (?:-----END\ [A-Z ]{0,30}PRIVATE\ KEY-----|\Z))
   | (?P<jwt>(?<![\w-])(?-i:eyJ)[\w-]{8,}+\.[\w-]{8,}+(?:\.[\w-]*+)?)
   | (?P<aws>\b(?:AKIA|ASIA)[0-9A-Z]{16}\b)
   | (?P<vendor>\b(?:gh[pousr]_[A-Za-z0-9]{20,}+|github_pat_\w{20,}+|xox[abprs]-[\w-]{10,}+

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import msgspec
@@ -15,6 +17,7 @@ from cloudpilot.errors import (
     ClusterGone,
     ClusterRejected,
     ClusterUnavailable,
+    MethodNotAllowed,
     NotFound,
     OutcomeUnknown,
 )
@@ -45,6 +48,8 @@ def error_of(
         return ClusterForbidden(message, details=details)
     if status == 404:
         return NotFound(message, details=details)
+    if status == 405:
+        return MethodNotAllowed(message, details=details)
     if status == 409:
         return ClusterConflict(message, hint="read it again", details=details)
     if status == 410:
@@ -95,6 +100,12 @@ def _fields(answer: dict[str, Any], message: str) -> list[dict[str, str]]:
 
 def _retry_after(value: str | None) -> float | None:
     """Return the seconds to wait, at most 30; None for none and for nonsense."""
-    if value is None or not value.isdigit():
+    if not value:
         return None
-    return min(float(value), _LONGEST_WAIT)
+    if value.isascii() and value.isdigit():
+        return min(float(value), _LONGEST_WAIT)
+    try:
+        seconds = (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return min(max(seconds, 0.0), _LONGEST_WAIT)

@@ -100,7 +100,7 @@ def test_nonsense_is_refused_and_counts_nothing(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0, "0"), (1023, "1023"), (1024, "1Ki"), (3 * 2**29, "1.5Gi"), (2**40, "1Ti"), (-2048, "-2Ki")],
+    [(0, "0"), (1023, "1023"), (1024, "1Ki"), (3 * 2**29, "1.5Gi"), (2**40, "1Ti"), (-2048, "-2Ki")]
 )  # fmt: skip
 def test_memory_is_written_as_people_say_it(value: int, text: str) -> None:
     assert format_memory(value) == text

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import random
 import string
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,7 +22,7 @@ def word(length: int, alphabet: str = ALNUM) -> str:
 
 
 def jwt() -> str:
-    parts = ('{"alg":"RS256","kid":"%s"}' % word(12), '{"iss":"kubernetes","sub":"%s"}' % word(20))
+    parts = (f'{{"alg":"RS256","kid":"{word(12)}"}}', f'{{"iss":"k8s","sub":"{word(20)}"}}')
     head, body = (base64.urlsafe_b64encode(part.encode()).rstrip(b"=").decode() for part in parts)
     return f"{head}.{body}.{word(86)}"
 
@@ -32,7 +33,7 @@ def pem() -> str:
     return f"-----BEGIN {kind}PRIVATE KEY-----\n{body}\n-----END {kind}PRIVATE KEY-----"
 
 
-SHAPED = [
+SHAPED: list[Callable[[], str]] = [
     jwt,
     pem,
     lambda: "AKIA" + word(16, string.ascii_uppercase + string.digits),
