@@ -72,8 +72,8 @@ golden: install ## Write the golden catalog anew; its diff is the review
 docs: install ## Write docs/operations.md and config.example.yaml anew
 	@$(BIN)/python -m tests.contracts.reference docs
 
-bench: install ## Measure on 1,000 nodes and 10,000 pods of the real control plane
-	@$(BIN)/python -m bench $(ARGS)
+bench: install controlplane ## Measure on 1,000 nodes and 10,000 pods of the real control plane
+	@$(BIN)/python -m bench.overview $(ARGS)
 
 image: ## Build the container image; IMAGE=cloudpilot:latest
 	docker build --tag $(IMAGE) .

@@ -83,8 +83,9 @@ def _is_installed(name: str) -> bool:
 def _licence(name: str) -> str:
     """What a distribution says of its licence, shortest and surest first."""
     metadata = importlib.metadata.metadata(name)
-    if expression := metadata.get("License-Expression"):
-        return expression
+    if "License-Expression" in metadata:
+        return metadata["License-Expression"]
     classifiers = metadata.get_all("Classifier") or []
     stated = [text for text in classifiers if text.startswith("License :: ")]
-    return "; ".join(stated) or (metadata.get("License") or "").split("\n\n")[0]
+    words = metadata["License"].split("\n\n")[0] if "License" in metadata else ""
+    return "; ".join(stated) or words
