@@ -218,21 +218,21 @@ async def test_an_object_held_by_a_finalizer_is_unhealthy_and_says_by_which(
     assert "example.com/wait" in str(done.outcome)
 
 
-async def test_fields_unknown_to_us_survive_an_update(
+async def test_servers_that_are_not_named_stay_as_they_are(
     runtime: Runtime, simulated: SimulatedCluster
 ) -> None:
     await existing(runtime)
 
-    def newer(obj: dict[str, Any]) -> None:
-        obj["spec"]["servers"][1]["tls"]["ecdhCurves"] = ["X25519"]
+    def more(obj: dict[str, Any]) -> None:
+        obj["spec"]["servers"][1]["tls"]["subjectAltNames"] = ["a"]
 
-    simulated.store.edit(GATEWAYS, "web", "default", newer)
+    simulated.store.edit(GATEWAYS, "web", "default", more)
     plan = await propose(runtime, "update_gateway", **CHANGE)
     assert (await approve(runtime, plan)).state is PlanState.SUCCEEDED
     now = await live(runtime)
     assert now is not None
     assert now["spec"]["servers"][0]["hosts"] == ["*"]
-    assert now["spec"]["servers"][1]["tls"]["ecdhCurves"] == ["X25519"]
+    assert now["spec"]["servers"][1]["tls"]["subjectAltNames"] == ["a"]
 
 
 async def test_a_live_execution_is_not_taken_over(
