@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sse_starlette import EventSourceResponse
 
 from agent.assistant import LONGEST_MESSAGE
-from api.deps import DNS_LABEL, ActorDep, AssistantDep
+from api.deps import ActorDep, AssistantDep
 from api.envelope import enveloped, success
 from api.stream import EVENT_STREAM, event_stream
+from cloudpilot.arguments import ClusterName, Namespace
 from cloudpilot.db.threads import RunStatus
 
 _NEWEST = 2**53  # what a browser can count to
@@ -46,12 +47,8 @@ class ChatRequest(BaseModel):
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
         description="The conversation to go on with; a new one if absent.",
     )
-    cluster: str | None = Field(
-        default=None, pattern=DNS_LABEL, max_length=63, description="The cluster it is about."
-    )
-    namespace: str | None = Field(
-        default=None, pattern=DNS_LABEL, max_length=63, description="The namespace looked at."
-    )
+    cluster: ClusterName | None = Field(default=None, description="The cluster it is about.")
+    namespace: Namespace | None = Field(default=None, description="The namespace looked at.")
 
 
 class RunView(BaseModel):

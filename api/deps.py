@@ -1,17 +1,15 @@
-"""What endpoints are handed by FastAPI: the runtime, the assistant, the actor, checked names."""
+"""What endpoints are handed by FastAPI: the runtime, the assistant, the actor."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Request
 
 from agent.assistant import Assistant
 from cloudpilot.context import Actor
 from cloudpilot.errors import InvalidArguments
 from cloudpilot.runtime import Runtime
-
-DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
 
 def _runtime(request: Request) -> Runtime:
@@ -48,11 +46,6 @@ def refuse_unknown_query(request: Request) -> None:
         raise InvalidArguments(text, hint=hint, details={"fields": fields})
 
 
-ClusterName = Annotated[
-    str, Path(description="Name of the cluster.", pattern=DNS_LABEL, max_length=63)
-]
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
 AssistantDep = Annotated[Assistant, Depends(_assistant)]
 ActorDep = Annotated[Actor, Depends(_actor)]
-Endpoint = Any
-"""FastAPI takes any callable; what counts is its signature."""

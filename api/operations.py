@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, create_model
 from pydantic.fields import FieldInfo
 from starlette.responses import Response
 
-from api.deps import ClusterName
 from api.envelope import enveloped, success
+from cloudpilot.arguments import ClusterName
 from cloudpilot.context import Door
 from cloudpilot.errors import ApprovalRequired
 from cloudpilot.log import request_id
@@ -94,7 +94,8 @@ def _parameters(operation: Operation) -> list[inspect.Parameter]:
     fields = operation.params.model_fields
     found = [_parameter("request", Request), _parameter("response", Response)]
     if operation.scope is Scope.CLUSTER:
-        found.append(_parameter("cluster", ClusterName))
+        place = Path(openapi_examples=_example({"cluster": "demo"}, "cluster"))
+        found.append(_parameter("cluster", Annotated[ClusterName, place]))
     for name in operation.path_params:
         place = Path(openapi_examples=_example(operation.example, name))
         found.append(_parameter(name, Annotated[hints[name], place]))
