@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from kubernetes.aio import config as kube_config
 from kubernetes.aio.client import Configuration
 
@@ -95,6 +96,9 @@ async def instant(settings: KubernetesSettings) -> Access:
         token = settings.token.get_secret_value() if settings.token else ""
         if not token:
             raise SettingsError.field("kubernetes.token", "is needed together with api_server")
+        if not token.isascii() or not token.isprintable() or " " in token:
+            raise SettingsError.field("kubernetes.token", "must be one line of printable ASCII")
+        _check_files("kubernetes.ca_file", settings.ca_file)
         return direct(
             settings.api_server, token, ca_file=settings.ca_file, source="kubernetes.api_server"
         )
@@ -133,27 +137,40 @@ async def _user_kubeconfig(settings: KubernetesSettings) -> Access:
             client_configuration=configuration,
             persist_config=False,
         )
-    except (kube_config.ConfigException, ValueError, OSError, AttributeError, TypeError) as error:
+    except (
+        kube_config.ConfigException,
+        yaml.YAMLError,
+        RecursionError,
+        ValueError,
+        OSError,
+        AttributeError,
+        TypeError,
+    ) as error:
         raise SettingsError.field(
             "kubernetes.kubeconfig", f"{str(path)!r} cannot be used: {error}"
         ) from None
     configuration.retries = 0
-    _check_loaded(configuration, str(path))
+    _check_files(
+        "kubernetes.kubeconfig",
+        configuration.ssl_ca_cert,
+        configuration.cert_file,
+        configuration.key_file,
+    )
     if _has_exec(loader):
         _refresh_exec(configuration, loader, str(path))
     return Access(configuration, f"kubeconfig {path}", trust_env=True)
 
 
-def _check_loaded(configuration: Any, path: str) -> None:
-    """Find bad certificates now: the first request is too late to name the file."""
+def _check_files(
+    field: str, authority: Any, certificate: str | None = None, key: str | None = None
+) -> None:
+    """Find bad certificates now: the first request is too late to name where they came from."""
     try:
-        context = ssl.create_default_context(cafile=configuration.ssl_ca_cert)
-        if configuration.cert_file:
-            context.load_cert_chain(configuration.cert_file, configuration.key_file)
+        context = ssl.create_default_context(cafile=authority)
+        if certificate:
+            context.load_cert_chain(certificate, key)
     except (ssl.SSLError, OSError) as error:
-        raise SettingsError.field(
-            "kubernetes.kubeconfig", f"{path!r} holds an unusable certificate: {error}"
-        ) from None
+        raise SettingsError.field(field, f"holds an unusable certificate: {error}") from None
 
 
 def _has_exec(loader: Any) -> bool:
@@ -171,6 +188,8 @@ def _refresh_exec(configuration: Any, loader: Any, path: str) -> None:
         )
 
     async def refresh(target: Any) -> None:
+        if getattr(loader, "exec_plugin_expiry", None) is None:
+            return  # without an end it is kept; the loader would run the plugin every time
         if not await loader.load_from_exec_plugin():
             raise ClusterUnavailable("the kubeconfig's exec plugin failed")
         if getattr(loader, "token", None):

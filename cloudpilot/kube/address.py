@@ -6,6 +6,7 @@ that a name which later points elsewhere is refused as well.
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
 import socket
@@ -18,6 +19,9 @@ _HOST = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,251}[a-z0-9])?")
 # Spellings of IPv4 that resolvers accept and people do not write: 0x7f.1, 2130706433, 017700000001.
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]+|\d+)(?:\.(?:0x[0-9a-f]+|\d+))*\.?")
 _METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
+
+# Metadata services that do not live on link-local addresses.
+_METADATA = frozenset(map(ipaddress.ip_address, ("fd00:ec2::254", "100.100.100.200")))
 
 IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -61,7 +65,7 @@ def check_host(host: str, *, allow_loopback: bool) -> None:
         raise ValueError("has no usable host name")
     if host.rstrip(".") in _METADATA_NAMES:
         raise ValueError("is a cloud metadata service")
-    if host.rstrip(".").endswith("localhost") and not allow_loopback:
+    if (host == "localhost" or host.endswith(".localhost")) and not allow_loopback:
         raise ValueError("is this machine")
 
 
@@ -71,13 +75,14 @@ def check_ip(address: IPAddress, *, allow_loopback: bool) -> None:
     Raises:
         ValueError: with the reason.
     """
-    mapped = getattr(address, "ipv4_mapped", None)
-    if mapped is not None:
-        address = mapped
+    if isinstance(address, ipaddress.IPv6Address):
+        address = address.ipv4_mapped or address.sixtofour or address
     if address.is_loopback:
         if not allow_loopback:
             raise ValueError("is this machine")
         return
+    if address in _METADATA:
+        raise ValueError("is a cloud metadata service")
     if address.is_link_local:
         raise ValueError("is link-local, where cloud metadata services live")
     if address.is_multicast or address.is_unspecified or address.is_reserved:
@@ -96,11 +101,14 @@ class GuardedResolver(AbstractResolver):
 
     Args:
         allow_loopback: None trusts every address: the user's own configuration named it.
+        resolver: who is asked; None is the system's.
     """
 
-    def __init__(self, allow_loopback: bool | None) -> None:
+    def __init__(
+        self, allow_loopback: bool | None, resolver: AbstractResolver | None = None
+    ) -> None:
         self._allow_loopback = allow_loopback
-        self._resolver = ThreadedResolver()
+        self._resolver = resolver or ThreadedResolver()
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -114,7 +122,7 @@ class GuardedResolver(AbstractResolver):
             try:
                 check_ip(address, allow_loopback=self._allow_loopback)
             except ValueError as error:
-                raise OSError(f"{host} {error}") from None
+                raise OSError(errno.EHOSTUNREACH, f"{host} {error}") from None
         return results
 
     async def close(self) -> None:
