@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 from typing import Any
 
 from cloudpilot.clusters import ClusterSource
@@ -18,7 +19,7 @@ from cloudpilot.kube.access import Access
 from cloudpilot.operation import Catalog
 from cloudpilot.plans.planner import Plans
 from cloudpilot.runtime import Runtime
-from cloudpilot.settings import load_settings
+from cloudpilot.settings import KubernetesSettings, load_settings
 from tools import toolsets
 
 
@@ -31,7 +32,9 @@ async def main(task: dict[str, Any]) -> None:
 
     settings = load_settings(overrides=task["settings"], environ={})
     async with Runtime.open(settings, toolsets()) as runtime:
-        found = runtime.clusters.attach("demo", await _access(task), ClusterSource.SIMULATED)
+        found = runtime.clusters.attach(
+            task["cluster"], await _access(task), ClusterSource.SIMULATED
+        )
         if not await found.cache.wait_settled(20):
             raise TimeoutError("the mirror is not in sync")
         audit = AuditLog(runtime.database)
@@ -39,7 +42,7 @@ async def main(task: dict[str, Any]) -> None:
             runtime.database, runtime.clusters, audit, settings.agent, crashpoint=crashpoint
         )
         human = Actor("local")
-        context = runtime.context(human, Door.REST, cluster="demo")
+        context = runtime.context(human, Door.REST, cluster=task["cluster"])
         try:
             await Catalog(toolsets(), plans, audit).call(
                 task["operation"], context, task["arguments"]
@@ -52,8 +55,8 @@ async def main(task: dict[str, Any]) -> None:
 async def _access(task: dict[str, Any]) -> Access:
     if "url" in task:
         return kube_access.direct(task["url"], task["token"])
-    settings = load_settings(overrides={"kubernetes.kubeconfig": task["kubeconfig"]}, environ={})
-    return await kube_access.instant(settings.kubernetes)
+    settings = KubernetesSettings(kubeconfig=Path(task["kubeconfig"]), in_cluster=False)
+    return await kube_access.instant(settings)
 
 
 if __name__ == "__main__":

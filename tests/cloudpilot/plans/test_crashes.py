@@ -45,6 +45,7 @@ async def die(
     """Let another process approve a plan and be killed at a step."""
     task = {
         "point": point,
+        "cluster": "demo",
         "url": simulated.url,
         "token": simulated.token,
         "operation": operation,
