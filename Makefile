@@ -54,7 +54,7 @@ check: lint types arch ## Lint, types and import contracts
 lint: install ## Style, likely bugs, formatting and spelling
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
-	@git ls-files -z | xargs -0 $(BIN)/codespell
+	@$(BIN)/codespell
 
 types: install ## Types, strictly
 	@$(BIN)/mypy
