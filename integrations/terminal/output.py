@@ -34,7 +34,12 @@ _WIDEST_CELL = 60
 
 def plain(text: str) -> str:
     """Escape control, bidirectional and invisible characters."""
-    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _CONTROL.sub(_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def write(text: str) -> None:

@@ -7,6 +7,7 @@ import re
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.routing import Route
 
 from api.auth import PUBLIC_PATHS, Throttle
@@ -17,9 +18,9 @@ from tests.api.envelopes import data_of, error_of
 
 def every_route(app: FastAPI) -> list[tuple[str, str]]:
     """Walk the application: each method and path, its parameters filled in."""
-    found = []
+    found: list[tuple[str, str]] = []
     for route in app.routes:
-        assert isinstance(route, Route) or hasattr(route, "methods"), route
+        assert isinstance(route, Route | APIRoute), route
         path = re.sub(r"{(\w+)}", "demo", route.path)
         found.extend((method, path) for method in route.methods or ())
     return found

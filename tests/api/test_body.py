@@ -160,22 +160,16 @@ def test_escaped_quotes_do_not_make_the_depth_check_slow():
         parse(text)
 
 
-@given(
-    st.recursive(
-        st.none()
-        | st.booleans()
-        | st.integers(-(2**63), 2**63 - 1)
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")),
-        lambda inner: (
-            st.lists(inner)
-            | st.dictionaries(
-                st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0")), inner
-            )
-        ),
-        max_leaves=20,
-    )
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+CLEAN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | FLOATS | TEXT,
+    lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    max_leaves=20,
 )
+
+
+@given(CLEAN)
 def test_clean_json_is_read_as_the_standard_library_reads_it(value: object):
     for ascii_only in (True, False):
         text = json.dumps(value, ensure_ascii=ascii_only)

@@ -206,11 +206,20 @@ async def test_leaving_the_stream_does_not_stop_the_run(
 ):
     leaving = asyncio.create_task(client.post("/api/v1/chat", json=QUESTION))
     async with asyncio.timeout(20):
-        # A request a turn: the thread exists long before the run has ended.
-        while not (listed := data_of(await client.get("/api/v1/threads"))["items"]):
+        # A request a turn: the run is there long before it has ended.
+        while not (runs := await runs_of_the_newest_thread(client)):
             assert not leaving.done()
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
-    path = f"/api/v1/threads/{listed[0]['id']}/events"
     async with asyncio.timeout(20):
-        assert frames(await client.get(path))[-1].data["status"] == "finished"
+        told = frames(await client.get(f"/api/v1/runs/{runs[0]['id']}/events"))
+    assert told[-1].data["status"] == "finished"
+
+
+async def runs_of_the_newest_thread(client: httpx.AsyncClient) -> list[dict[str, str]]:
+    threads = data_of(await client.get("/api/v1/threads"))["items"]
+    if not threads:
+        return []
+    conversation = data_of(await client.get(f"/api/v1/threads/{threads[0]['id']}"))
+    runs: list[dict[str, str]] = conversation["runs"]
+    return runs
