@@ -36,9 +36,13 @@ def _walk(node: Any, noun: str, owner: str | None) -> Iterator[str]:
             yield from _walk(item, noun, owner)
     if not isinstance(node, dict):
         return
-    name, namespace = node.get("name"), node.get("namespace")
+    about = node
+    if owner is None and "name" not in node:  # an answer about one object holds it by its noun
+        inner = (value for value in node.values() if isinstance(value, dict) and "name" in value)
+        about = next(inner, node)
+    name, namespace = about.get("name"), about.get("namespace")
     if isinstance(name, str) and (namespace or owner is None):
-        owner = f"{node.get('kind') or noun} {namespace}/{name}" if namespace else f"{noun} {name}"
+        owner = f"{about.get('kind') or noun} {namespace}/{name}" if namespace else f"{noun} {name}"
     if owner and any(node.get(key) for key in _FREE_TEXT):
         yield owner
     for key, value in node.items():

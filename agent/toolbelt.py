@@ -6,7 +6,6 @@ a time; the toolsets that do not fit are opened with `open_toolset`, or by calli
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,12 +14,11 @@ from typing import Any
 from langchain.tools import ToolRuntime
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage
 from langchain_core.tools import BaseTool, StructuredTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
-from langchain_core.utils.json_schema import dereference_refs
 
 from agent import taint
-from agent.budget import CHARS_PER_TOKEN, fence, fit
+from agent.budget import fence, fit
 from agent.plan_book import Proposals
+from agent.tool_schema import schema_of, schema_tokens
 from cloudpilot.clusters import Clusters
 from cloudpilot.context import Actor, CallContext, Door, Origin
 from cloudpilot.errors import ApprovalRequired, NotFound
@@ -31,6 +29,8 @@ MOST_TOOLS = 12
 MOST_SCHEMA_TOKENS = 3_000
 OPEN_TOOLSET = "open_toolset"
 _LONGEST_DESCRIPTION = 400
+_FIRST = ("pods", "overview")
+"""Toolsets that most questions begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Toolbelt:
             operation.name: operation for operation in catalog if Door.CHAT in operation.doors
         }
         self._toolsets: dict[str, list[BaseTool]] = {}
-        for operation in self._operations.values():
+        for operation in sorted(self._operations.values(), key=_usefulness):
             self._toolsets.setdefault(operation.toolset, []).append(self._tool(operation))
         self._opener = self._open_toolset_tool()
 
@@ -76,7 +76,8 @@ class Toolbelt:
         every = [tool for tools in self._toolsets.values() for tool in tools]
         if len(every) <= MOST_TOOLS and schema_tokens(every) <= MOST_SCHEMA_TOKENS:
             return every
-        order = dict.fromkeys((*self._used(messages), *self._named(messages), *self._toolsets))
+        rest = sorted(self._toolsets, key=self._has_writes)
+        order = dict.fromkeys((*self._used(messages), *self._named(messages), *rest))
         chosen = [self._opener]
         for name in order:
             more = [*chosen, *self._toolsets[name]]
@@ -159,8 +160,7 @@ class Toolbelt:
                 operation.name, arguments, runtime.context, runtime.tool_call_id or "", read
             )
 
-        schema = compact_schema(dereference_refs(operation.params.model_json_schema()))
-        schema.setdefault("properties", {})
+        schema = schema_of(operation.params)
         if _takes_cluster(operation):
             schema["properties"]["cluster"] = {"type": "string", "description": "default: selected"}
         return StructuredTool.from_function(
@@ -195,6 +195,9 @@ class Toolbelt:
             response_format="content_and_artifact",
         )
 
+    def _has_writes(self, toolset: str) -> bool:
+        return any(self.writes(tool.name) for tool in self._toolsets[toolset])
+
     def _used(self, messages: Iterable[AnyMessage]) -> list[str]:
         used: list[str] = []
         for message in messages:
@@ -211,34 +214,9 @@ class Toolbelt:
         return [name for name in self._toolsets if _words(name) & words]
 
 
-def schema_tokens(tools: Sequence[BaseTool]) -> int:
-    """Return about how many tokens it costs to describe these tools to a model."""
-    described = json.dumps([convert_to_openai_tool(tool) for tool in tools], ensure_ascii=False)
-    return len(described) // CHARS_PER_TOKEN
-
-
-def compact_schema(node: Any) -> Any:
-    """Drop what costs tokens and tells a model nothing: titles, nulls, empty defaults.
-
-    The arguments are validated by the operation, not by this schema.
-    """
-    if isinstance(node, list):
-        return [compact_schema(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    variants = node.get("anyOf")
-    if isinstance(variants, list):
-        real = [variant for variant in variants if variant != {"type": "null"}]
-        if len(real) == 1:
-            node = {**{k: v for k, v in node.items() if k != "anyOf"}, **real[0]}
-    return {
-        key: {name: compact_schema(value) for name, value in node[key].items()}
-        if key == "properties"
-        else compact_schema(node[key])
-        for key in node
-        if key not in ("title", "$defs", "additionalProperties", "examples")
-        and not (key == "default" and node[key] in (None, [], {}, False))
-    }
+def _usefulness(operation: Operation) -> tuple[bool, str, str]:
+    """Order operations by how soon their toolset is wanted: the usual ones first."""
+    return operation.toolset not in _FIRST, operation.toolset, operation.name
 
 
 def _takes_cluster(operation: Operation) -> bool:

@@ -136,6 +136,12 @@ def _prepare_sqlite(engine: AsyncEngine, url: URL) -> None:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "invalidate")
+    def _let_go(connection: Any, _record: Any, _error: BaseException | None) -> None:
+        # A cancelled task's connection is closed with its statement unfinished, and SQLite then
+        # keeps the transaction, and with it everybody's lock, until the statement is collected.
+        connection.rollback()
+
 
 def _migrate(connection: Connection) -> None:
     config = Config()

@@ -134,3 +134,16 @@ async def test_only_a_running_run_counts_another_attempt(store: ThreadStore) -> 
 
 def _unknown() -> Run:
     return Run("gone", "nowhere", "local", RunStatus.RUNNING, {}, 1, datetime.now(UTC), None)
+
+
+async def test_a_cancelled_writer_locks_nobody_out(store: ThreadStore) -> None:
+    await store.create("t", "local", "title", None, None)
+    run = await begin(store)
+    for step in range(40):
+        writing = asyncio.create_task(store.append(run, [NewEvent("token", {})] * 3))
+        await asyncio.sleep(step * 0.0003)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        assert await store.append(run, [NewEvent("token", {})])
+    events = await store.events("t")
+    assert [event.seq for event in events] == list(range(1, len(events) + 1))
