@@ -80,7 +80,8 @@ class Informer(Generic[T]):
         """Take one event (called by the reflector)."""
         if event_type == "DELETED":
             old = self._store.remove(key_of(item))
-            self._notify(old or item, None)
+            if old is not None:
+                self._notify(old, None)
         else:
             self._notify(self._store.upsert(item), item)
 

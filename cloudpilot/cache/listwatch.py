@@ -6,6 +6,7 @@ table without the objects is asked of the server, so that no content ever crosse
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Sequence
@@ -15,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from cloudpilot.errors import ClusterGone, ClusterUnavailable
+from cloudpilot.errors import ClusterGone, ClusterUnavailable, NotFound
 from cloudpilot.kube.client import TABLE_WITHOUT_OBJECTS, KubeClient
 from cloudpilot.kube.kinds import Kind, KubeObject
 from cloudpilot.kube.status import error_of_event
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 PAGE_SIZE = 500
+_MOST_PAGES = 2000
+_HEAD_START_SECONDS = 0.001
+"""Enough for the loop to send the next request before a page is decoded on it."""
 
 
 class ListMeta(msgspec.Struct, rename="camel", gc=False):
@@ -34,8 +38,11 @@ class ListMeta(msgspec.Struct, rename="camel", gc=False):
     remaining_item_count: int | None = None
 
 
-class _RawList(msgspec.Struct):
+class _ListHead(msgspec.Struct):
     metadata: ListMeta = msgspec.field(default_factory=ListMeta)
+
+
+class _RawList(msgspec.Struct):
     items: list[msgspec.Raw] | None = None
 
 
@@ -103,14 +110,35 @@ class ObjectListWatch(Generic[O]):
     async def _list(self) -> tuple[Sequence[O], str]:
         path = await self._client.path(self._kind)
         items: deque[O] = deque()
-        query: dict[str, str | int] = {"limit": PAGE_SIZE}
-        while True:
-            answer = await self._client.request("GET", path, query=query, read_seconds=60.0)
-            meta, page = self._decode_page(answer.body)
-            items += page
+        token = ""
+        body = await self._fetch(path, token)
+        for _ in range(_MOST_PAGES):
+            meta = _checked(_decode_json(body, _ListHead).metadata)
             if not meta.continue_:
+                items += self._decode_page(body)
                 return tuple(items), meta.resource_version
-            query["continue"] = meta.continue_
+            if meta.continue_ == token:
+                break
+            token = meta.continue_
+            # The server makes the next page while this one is decoded.
+            following = asyncio.create_task(self._fetch(path, token))
+            try:
+                await asyncio.sleep(_HEAD_START_SECONDS)
+                items += self._decode_page(body)
+                body = await following
+            finally:
+                following.cancel()
+        raise ClusterUnavailable("the server's list never ends")
+
+    async def _fetch(self, path: str, token: str) -> bytes:
+        query: dict[str, str | int] = {"limit": PAGE_SIZE}
+        if token:
+            query["continue"] = token
+        try:
+            return (await self._client.request("GET", path, query=query, read_seconds=60.0)).body
+        except NotFound:
+            self._client.forget_version(self._kind)
+            raise
 
     async def watch(self, resource_version: str) -> AsyncGenerator[Sequence[WatchEvent[O]], None]:
         """Watch with bookmarks."""
@@ -120,14 +148,14 @@ class ObjectListWatch(Generic[O]):
             async for lines in stream:
                 yield [self._decode_event(line) for line in lines if line]
 
-    def _decode_page(self, body: bytes) -> tuple[ListMeta, Sequence[O]]:
+    def _decode_page(self, body: bytes) -> Sequence[O]:
         try:
             page: Any = self._pages.decode(body)
-            return page.metadata, page.items or []
-        except msgspec.ValidationError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             raw = _decode_json(body, _RawList)
-        items = (self._decode_object(item) for item in raw.items or [])
-        return raw.metadata, [item for item in items if item is not None]
+            decoded = (self._decode_object(item) for item in raw.items or [])
+            return [item for item in decoded if item is not None]
+        return page.items or ()
 
     def _decode_object(self, raw: msgspec.Raw) -> O | None:
         try:
@@ -159,6 +187,7 @@ class CountListWatch:
         self._client = client
         self._path = f"/api/v1/{plural}"
         self._events = msgspec.json.Decoder(_RawEvent)
+        self._last: WatchEvent[int] | None = None
 
     async def list(self) -> tuple[Sequence[int], str]:
         """Return the number as a list of one."""
@@ -169,8 +198,10 @@ class CountListWatch:
             accept=TABLE_WITHOUT_OBJECTS,
         )
         table = _decode_json(answer.body, _Table)
-        count = len(table.rows or []) + (table.metadata.remaining_item_count or 0)
-        return [count], table.metadata.resource_version
+        rest = table.metadata.remaining_item_count
+        if table.kind != "Table" or (rest is None and table.metadata.continue_):
+            raise ClusterUnavailable("the server does not tell how many there are")
+        return [len(table.rows or []) + (rest or 0)], _checked(table.metadata).resource_version
 
     async def watch(self, resource_version: str) -> AsyncGenerator[Sequence[WatchEvent[int]], None]:
         """Yield +1 for each object that appears and -1 for each that goes."""
@@ -182,7 +213,8 @@ class CountListWatch:
         watch = self._client.watch(self._path, query, accept=TABLE_WITHOUT_OBJECTS)
         async with aclosing(watch) as stream:
             async for lines in stream:
-                yield [self._decode_event(line) for line in lines if line]
+                events = [self._decode_event(line) for line in lines if line]
+                yield [event for event in events if not self._repeats(event)]
 
     def _decode_event(self, line: bytes) -> WatchEvent[int]:
         event = _decode_event_line(self._events, line)
@@ -190,17 +222,30 @@ class CountListWatch:
         meta = _decode_json(event.object, _EventObject)
         return WatchEvent(event.type, step, meta.metadata.resource_version)
 
+    def _repeats(self, event: WatchEvent[int]) -> bool:
+        """Tell whether an event came twice: an object may be stored twice, but not counted."""
+        repeated = event == self._last and event.resource_version != ""
+        self._last = event
+        return repeated
+
 
 class _Table(msgspec.Struct):
+    kind: str = ""
     metadata: ListMeta = msgspec.field(default_factory=ListMeta)
     rows: list[msgspec.Raw] | None = None
+
+
+def _checked(meta: ListMeta) -> ListMeta:
+    """Refuse what has no resourceVersion: it is no list of Kubernetes, and cannot be watched."""
+    if not meta.resource_version:
+        raise ClusterUnavailable("the server answered something that is not a Kubernetes list")
+    return meta
 
 
 def _page_type(projection: type[KubeObject]) -> type[msgspec.Struct]:
     return msgspec.defstruct(
         f"{projection.__name__}List",
         [
-            ("metadata", ListMeta, msgspec.field(default_factory=ListMeta)),
             ("items", list[projection] | None, None),  # type: ignore[valid-type]
         ],
     )
@@ -219,8 +264,9 @@ def _decode_json(body: bytes | msgspec.Raw, shape: type[S]) -> S:
 def _decode_event_line(decoder: msgspec.json.Decoder[_RawEvent], line: bytes) -> _RawEvent:
     try:
         event = decoder.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ClusterUnavailable(f"the server sent an unreadable event: {error}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # What it said is lost, so the content must be listed again.
+        raise ClusterGone(f"the server sent an unreadable event: {error}") from None
     if event.type == "ERROR":
         status = msgspec.json.decode(event.object)
         raise error_of_event(status if isinstance(status, dict) else {})

@@ -125,7 +125,7 @@ class Reflector(Generic[T]):
         self._store = store
         self._poll_seconds = poll_seconds
         self.settled = asyncio.Event()
-        """Set once the kind was listed, or why it could not be is known."""
+        """Set once the kind is live, or why it could not be is known."""
         self._backoff = Backoff()
         self._version: str | None = None
 
@@ -134,10 +134,13 @@ class Reflector(Generic[T]):
         while True:
             try:
                 await self._list_and_watch()
-            except ClusterGone:
-                logger.info("%s: resourceVersion expired, listing again", self.name)
+            except ClusterGone as error:
+                if self._version is None:  # the list itself
+                    await asyncio.sleep(self._fail(ClusterUnavailable(error.message)))
+                    continue
                 self._version = None
-                await asyncio.sleep(random.uniform(0, 0.2))  # noqa: S311 - spreads relists
+                self._change(SyncStatus.SYNCING, f"listing again: {error.message}")
+                await asyncio.sleep(self._backoff.next())
             except CloudPilotError as error:
                 await asyncio.sleep(self._fail(error))
             except Exception as error:  # noqa: BLE001 - the loop of one kind outlives any surprise
@@ -182,6 +185,7 @@ class Reflector(Generic[T]):
         """Note why the kind is behind; return how long to wait, in seconds."""
         if isinstance(error, ClusterForbidden):
             self._version = None
+            self._store.replace([])  # what may not be read may not be shown either
             self._change(SyncStatus.FORBIDDEN, error.message)
             return self._poll_seconds
         if isinstance(error, NotFound):
@@ -200,6 +204,7 @@ class Reflector(Generic[T]):
         changed = status is not self.state.status
         self.state.status = status
         self.state.reason = reason
-        self.settled.set()
+        if status is not SyncStatus.SYNCING:
+            self.settled.set()
         if changed:
             logger.info("%s: %s%s", self.name, status.value, f" ({reason})" if reason else "")

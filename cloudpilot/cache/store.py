@@ -84,10 +84,9 @@ class Store(Generic[T]):
         changes: deque[Change[T]] = deque()
         for obj in objects:
             namespace, name = key_of(obj)
-            old = before.get(namespace, {}).pop(name, None)
-            self.upsert(obj)
-            same = old and old.metadata.resource_version == obj.metadata.resource_version
-            if not same:
+            old = self.upsert(obj) or before.get(namespace, {}).pop(name, None)
+            version = obj.metadata.resource_version
+            if old is None or not version or old.metadata.resource_version != version:
                 changes.append((old, obj))
         changes.extend((gone, None) for left in before.values() for gone in left.values())
         return changes

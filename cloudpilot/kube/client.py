@@ -152,6 +152,10 @@ class KubeClient:
             parts.append(quote(name, safe=""))
         return "/".join(parts)
 
+    def forget_version(self, kind: Kind) -> None:
+        """Ask the cluster again which version of a kind it serves: a path of it was not found."""
+        self._versions.pop(kind.resource, None)
+
     async def kube_system_uid(self) -> str:
         """Return the UID of the kube-system namespace: the identity of the cluster."""
         answer = decode(await self.request("GET", "/api/v1/namespaces/kube-system"))
@@ -182,7 +186,7 @@ class KubeClient:
             async with (
                 asyncio.timeout(seconds + self._connect_seconds),
                 await self._send(
-                    method, path, query, body, content_type, accept, seconds
+                    method, path, query, body, content_type, accept, self._read_seconds
                 ) as answer,
             ):
                 data = await _read(answer)

@@ -53,7 +53,7 @@ def b64(text: str | bytes) -> str:
 
 
 def kubeconfig(
-    cluster: dict[str, Any] | None = None, user: dict[str, Any] | None = None, **top: Any
+    cluster: Any = None, user: Any = None, **top: Any
 ) -> str:
     config = {
         "apiVersion": "v1",
