@@ -88,7 +88,10 @@ def writes(simulated: SimulatedCluster) -> list[str]:
     return [
         request.method
         for request in simulated.requests
-        if request.method != "GET" and "dryRun" not in request.query and "gateways" in request.path
+        if request.method != "GET"
+        and "gateways" in request.path
+        and "dryRun" not in request.query
+        and b'"dryRun"' not in request.body
     ]
 
 
