@@ -27,7 +27,8 @@ COPY simulator /app/simulator
 COPY tools /app/tools
 RUN mkdir --mode=0700 /data && chown 65532:65532 /data
 WORKDIR /app
-# A number, so that Kubernetes can check runAsNonRoot. Only /data is ever written to.
+# A number, so that Kubernetes can check runAsNonRoot. Only /data and /tmp are ever written to: the
+# root may be read-only (docker run --read-only --tmpfs /tmp).
 USER 65532:65532
 VOLUME /data
 EXPOSE 8001
