@@ -10,6 +10,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 Action = Callable[[], None]
@@ -86,8 +87,8 @@ class Agenda:
             while self._due and self._due[0][0] <= self.now():
                 heapq.heappop(self._due)[2]()
             wait = (self._due[0][0] - self.now()).total_seconds() if self._due else None
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait)
-            except TimeoutError:
-                continue
+            with suppress(TimeoutError):
+                # Not wait_for: in Python 3.11 it loses a cancellation that meets the event.
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
             await asyncio.sleep(0)

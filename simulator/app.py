@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import hmac
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from simulator import discovery
-from simulator.bodies import WriteRequest
+from simulator.bodies import WriteRequest, decode
 from simulator.deletes import Deletes
 from simulator.faults import Faults, RecordedRequest
 from simulator.kinds import Obj
@@ -36,7 +38,10 @@ from simulator.store import Store
 from simulator.watch import WatchHub, WatchRequest
 from simulator.writes import Writes, scale_of
 
+logger = logging.getLogger(__name__)
+
 USER = "cloudpilot"
+_KEPT_REQUESTS = 5000
 _WATCH_TYPE = "application/json"
 _WATCH_SECONDS = 1800.0
 _ENCODER = msgspec.json.Encoder()
@@ -60,7 +65,7 @@ class ApiServer:
     """A Kubernetes API server as an ASGI application.
 
     Attributes:
-        requests: every request that came in, oldest first.
+        requests: the last requests that came in, oldest first.
         cut: cuts the connection of a request without an answer.
     """
 
@@ -79,6 +84,7 @@ class ApiServer:
         self.requests.append(
             RecordedRequest(request.method, request.url.path, query, headers, body)
         )
+        del self.requests[:-_KEPT_REQUESTS]
         faults = self.handlers.faults
         try:
             stranger = self._is_stranger(request.headers.get("authorization", ""))
@@ -88,8 +94,13 @@ class ApiServer:
             response = _json(error.code, error.body, error.headers)
         except NoSuchGroup:
             response = PlainTextResponse("404 page not found\n", 404)
+        except Exception as error:  # noqa: BLE001 - the edge: a client gets a Status, always
+            logger.exception("%s %s failed", request.method, request.url.path)
+            internal = ApiError(500, "InternalError", f"Internal error occurred: {error!r}", {})
+            response = _json(500, internal.body)
         if faults.takes_drop(request.method, request.url.path):
             self.cut(scope)
+            await asyncio.sleep(0)  # so that the server knows before this returns
             return
         await response(scope, receive, send)
 
@@ -114,7 +125,7 @@ class ApiServer:
         watches = query.get("watch") in ("1", "true")
         verb = target.verb(request.method, watches)
         if target.kind.kind == "SelfSubjectAccessReview":
-            return _json(201, self._review(body, stranger))
+            return _json(201, self._review(_write_request(request, target, query, body), stranger))
         if stranger or self.handlers.faults.denies(target.resource, verb, target.namespace):
             raise forbidden(target.kind, target.name, target.refusal(verb, USER))
         if verb not in target.kind.verbs and not target.subresource:
@@ -197,9 +208,7 @@ class ApiServer:
             return _json(*handlers.deletes.delete(target, query, body))
         if verb == "deletecollection":
             return _json(*handlers.deletes.delete_collection(target, query, body))
-        content_type = headers.get("content-type", "").partition(";")[0].strip()
-        agent = headers.get("user-agent", "")
-        write = WriteRequest(target, query, content_type, agent, body)
+        write = _write_request(request, target, query, body)
         act = {
             "create": handlers.writes.create,
             "update": handlers.writes.update,
@@ -217,9 +226,9 @@ class ApiServer:
             response.headers.append("Warning", f'299 - "{escaped}"')
         return response
 
-    def _review(self, body: bytes, stranger: bool) -> Obj:
+    def _review(self, request: WriteRequest, stranger: bool) -> Obj:
         """Answer whether the caller may do something: everything that no `deny` knob forbids."""
-        review: Obj = msgspec.json.decode(body)
+        review = decode(request)
         attributes = (review.get("spec") or {}).get("resourceAttributes") or {}
         group, plural = attributes.get("group", ""), attributes.get("resource", "")
         resource = f"{plural}.{group}" if group else plural
@@ -238,6 +247,13 @@ class ApiServer:
             "spec": review.get("spec") or {},
             "status": status,
         }
+
+
+def _write_request(
+    request: Request, target: Target, query: dict[str, str], body: bytes
+) -> WriteRequest:
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip()
+    return WriteRequest(target, query, content_type, request.headers.get("user-agent", ""), body)
 
 
 def _check_watch_options(query: Mapping[str, str]) -> None:

@@ -50,7 +50,7 @@ class SimulatedCluster:
         url: the server's address.
         token: the bearer token.
         stranger_token: a token of a user who may do nothing but ask what he may do.
-        requests: every request that came in, oldest first.
+        requests: the last requests that came in, oldest first.
         store: the objects, to be looked at and changed directly.
         faults: knobs that make requests fail.
     """
@@ -146,14 +146,20 @@ class SimulatedCluster:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End all watches and stop serving."""
+        """Stop."""
+        await self.stop()
+
+    async def stop(self) -> None:
+        """End all watches and stop serving; once more does nothing."""
+        if self._server is None:
+            return
+        self._server.should_exit = True
+        self._server = None
         server_task, agenda_task = self._tasks
         agenda_task.cancel()
         with suppress(asyncio.CancelledError):
             await agenda_task
         self._watches.close()
-        if self._server is not None:
-            self._server.should_exit = True
         await server_task
 
     def _cut(self, scope: Scope) -> None:

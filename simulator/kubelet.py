@@ -265,16 +265,17 @@ class Kubelet:
         status["state"] = {"waiting": {"reason": "CrashLoopBackOff", "message": text}}
         status["ready"] = status["started"] = False
         self._save(pod)
-        self._back_off(pod, name)
+        self._back_off(pod, name, status["restartCount"])
         self._later(backoff, pod, lambda p: self._restart(p, name))
 
-    def _back_off(self, pod: Obj, name: str) -> None:
+    def _back_off(self, pod: Obj, name: str, restarts: int) -> None:
+        """Say every few seconds that this restart is put off, until it happens."""
         _, status = next(pair for pair in self._containers(pod) if pair[0]["name"] == name)
-        if "waiting" not in status["state"]:
+        if "waiting" not in status["state"] or status["restartCount"] != restarts:
             return
         text = f"Back-off restarting failed container {name} in pod {_full(pod)}"
         self._events.warning(pod, "BackOff", text, "kubelet")
-        self._later(12, pod, lambda p: self._back_off(p, name))
+        self._later(12, pod, lambda p: self._back_off(p, name, restarts))
 
     def _restart(self, pod: Obj, name: str) -> None:
         spec, status = next(pair for pair in self._containers(pod) if pair[0]["name"] == name)

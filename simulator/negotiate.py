@@ -134,7 +134,10 @@ def _name(obj: Obj) -> str:
 
 
 def _age(obj: Obj) -> str:
-    created = obj["metadata"].get("creationTimestamp")
+    return _since(obj["metadata"].get("creationTimestamp"))
+
+
+def _since(created: str | None) -> str:
     if not created:
         return "<unknown>"
     return short_duration((datetime.now(UTC) - parse_timestamp(created)).total_seconds())
@@ -278,7 +281,7 @@ _COLUMNS: dict[str, _Columns] = {
         ("Age", _age),
     ),
     "events": (
-        ("Last Seen", lambda obj: obj.get("lastTimestamp") or ""),
+        ("Last Seen", lambda obj: _since(obj.get("lastTimestamp"))),
         ("Type", lambda obj: obj.get("type", "")),
         ("Reason", lambda obj: obj.get("reason", "")),
         ("Object", _event_object),

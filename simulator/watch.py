@@ -92,7 +92,9 @@ class WatchHub:
         while (now := loop.time()) < deadline:
             wake = min(deadline, next_bookmark) if request.bookmarks else deadline
             try:
-                change = await asyncio.wait_for(queue.get(), max(wake - now, 0.001))
+                # Not wait_for: in Python 3.11 it loses a cancellation that meets a change.
+                async with asyncio.timeout(wake - now):
+                    change = await queue.get()
             except TimeoutError:
                 if request.bookmarks and loop.time() >= next_bookmark:
                     yield feed.bookmark(self.store.version, {})
