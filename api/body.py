@@ -6,6 +6,7 @@ breaks a hash, a checkpoint or a database later, so they are refused here, for e
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -26,9 +27,10 @@ _UNTYPED_METHODS = frozenset({"DELETE"})
 class JSONBody:
     """Hands on only requests whose body is JSON that every later layer can hold."""
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, limit: int, seconds: float = 30.0) -> None:
         self._app = app
         self._limit = limit
+        self._seconds = seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Read and check the body, then pass the request on with it."""
@@ -36,7 +38,12 @@ class JSONBody:
             await self._app(scope, receive, send)
             return
         _check_type(scope)
-        body = await self._read(scope, receive)
+        try:
+            async with asyncio.timeout(self._seconds):
+                body = await self._read(scope, receive)
+        except TimeoutError:
+            problem = f"the request body did not arrive within {self._seconds:g} s"
+            raise BadRequest(problem) from None
         if body is None:
             return
         if body:

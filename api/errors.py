@@ -6,13 +6,11 @@ any other exception becomes a 500 without its text.
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Match, Route
+from starlette.routing import Match
 
 from api.envelope import failure
 from cloudpilot.errors import (
@@ -77,8 +75,7 @@ def _allowed_methods(request: Request) -> list[str]:
     """Collect the methods of every route at this path; Starlette names only the first one's."""
     found: set[str] = set()
     for route in request.app.routes:
-        if isinstance(route, Route) or hasattr(route, "methods"):
-            matched: tuple[Match, Any] = route.matches(request.scope)
-            if matched[0] is not Match.NONE:
-                found.update(route.methods or ())
+        matched, _ = route.matches(request.scope)
+        if matched is not Match.NONE:
+            found.update(getattr(route, "methods", None) or ())
     return sorted(found)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.body import MAX_DEPTH, parse
+from api.body import MAX_DEPTH, JSONBody, parse
 from cloudpilot.errors import BadRequest
 from tests.api.envelopes import error_of
 
@@ -137,6 +139,19 @@ async def test_an_endless_stream_is_refused_while_it_comes(client: httpx.AsyncCl
 
     error_of(await client.post("/api/v1/chat", content=endless(), headers=JSON), 413)
     assert sent <= 1_048_576 + 2 * 65_536
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for():
+    async def never(*_: object) -> Any:
+        await asyncio.Event().wait()
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "headers": [(b"content-type", b"application/json")],
+    }
+    with pytest.raises(BadRequest, match="did not arrive"):
+        await JSONBody(never, limit=10, seconds=0.01)(scope, never, never)
 
 
 async def test_a_lying_content_length_gains_nothing(client: httpx.AsyncClient):
