@@ -14,7 +14,7 @@ from typing import Any
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, AnyMessage, ToolCall
 
-from agent.llm import explain
+from agent.llm import explain, is_retryable
 from agent.tool_calls import MALFORMED
 from agent.toolbelt import Toolbelt
 from cloudpilot.errors import CloudPilotError, ModelUnavailable
@@ -43,8 +43,11 @@ class ModelGuard(AgentMiddleware[Any, Any, Any]):
         except CloudPilotError:
             raise
         except Exception as error:  # noqa: BLE001 - the edge: providers raise what they like
-            logger.warning("the model failed: %s", type(error).__name__, exc_info=True)
-            raise explain(error) from error
+            explained = explain(error)
+            # A provider's own words may quote the key, so only what we do not know is traced.
+            unknown = error if is_retryable(explained) else None
+            logger.warning("the model failed: %s", type(error).__name__, exc_info=unknown)
+            raise explained from error
         answer = response.result[-1]
         if isinstance(answer, AIMessage):
             checked = check(answer, request.messages)

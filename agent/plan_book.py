@@ -43,7 +43,8 @@ class Proposals:
 
     async def of_call(self, thread_id: str, call_id: str) -> Plan | None:
         """Return the plan that a call has announced, as it is now."""
-        for event in await self._threads.events(thread_id, types=["approval_required"]):
+        announced = await self._threads.events(thread_id, types=["approval_required"], limit=10_000)
+        for event in announced:
             if event.data["call_id"] == call_id:
                 try:
                     return await self._plans.get(event.data["plan"]["id"])
