@@ -1,5 +1,6 @@
 """The map of errors at the head of `cloudpilot/errors.py` is the tree that the code has."""
 
+import builtins
 import re
 from collections.abc import Iterator
 
@@ -29,7 +30,7 @@ def test_only_a_proposed_plan_is_no_failure():
 
 
 def test_no_error_shadows_a_builtin():
-    assert [e.__name__ for e in _tree(CloudPilotError) if hasattr(__builtins__, e.__name__)] == []
+    assert [e.__name__ for e in _tree(CloudPilotError) if hasattr(builtins, e.__name__)] == []
 
 
 def _drawn() -> Iterator[tuple[str, str, int]]:
