@@ -42,5 +42,6 @@ async def get_namespace(ctx: CallContext, namespace: Namespace) -> NamespaceAnsw
     monitor = ctx.cluster.monitor
     found = monitor.namespace(namespace)
     if found is None:
+        monitor.require("Namespace")
         raise no_such("namespace", namespace, (item.name for item in monitor.namespaces()))
     return NamespaceAnswer(**dict(monitor.freshness(*_KINDS)), namespace=found)

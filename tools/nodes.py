@@ -46,5 +46,6 @@ async def get_node(ctx: CallContext, name: Name) -> NodeAnswer:
     monitor = ctx.cluster.monitor
     node = monitor.node(name)
     if node is None:
+        monitor.require("Node")
         raise no_such("node", name, (item.name for item in monitor.nodes()))
     return NodeAnswer(**dict(monitor.freshness("Node")), node=node)

@@ -156,6 +156,7 @@ async def get_pod(ctx: CallContext, namespace: Namespace, name: Name) -> PodAnsw
     monitor, cache = ctx.cluster.monitor, ctx.cluster.cache
     pod = cache["Pod"].get(namespace, name)
     if pod is None:
+        monitor.require("Pod")
         known = (f"{p.namespace}/{p.name}" for p in cache["Pod"].list())
         raise no_such("pod", f"{namespace}/{name}", known)
     owner = next((o for o in pod.metadata.owner_references if o.controller), None)

@@ -54,6 +54,7 @@ def summarize(pod: Pod, now: datetime | None = None) -> PodSummary:
     helpers = [c for c in pod.status.init_container_statuses if c.name in sidecars]
     counted = [*main, *helpers]
     status = _status(pod, sidecars)
+    restarting = pod.status.init_container_statuses if _initializing(pod, sidecars) else counted
     reason, message = _why(pod, status)
     if not reason and now is not None:
         reason, message = _crashed_lately(pod, now)
@@ -61,7 +62,7 @@ def summarize(pod: Pod, now: datetime | None = None) -> PodSummary:
         status=status,
         ready=sum(c.ready for c in counted),
         containers=len(pod.spec.containers) + len(sidecars),
-        restarts=sum(c.restart_count for c in counted),
+        restarts=sum(c.restart_count for c in restarting),
         failing=bool(reason),
         reason=reason,
         message=message,
@@ -69,17 +70,23 @@ def summarize(pod: Pod, now: datetime | None = None) -> PodSummary:
 
 
 def _status(pod: Pod, sidecars: set[str]) -> str:
-    if pod.metadata.deletion_timestamp:
-        return "Unknown" if pod.status.reason == "NodeLost" else "Terminating"
+    if pod.metadata.deletion_timestamp and pod.status.reason == "NodeLost":
+        return "Unknown"
+    if pod.metadata.deletion_timestamp and pod.status.phase not in ("Succeeded", "Failed"):
+        return "Terminating"
     gated = _condition(pod, "PodScheduled")
     if gated and gated.reason == "SchedulingGated":
         return "SchedulingGated"
-    return (
-        _init_status(pod, sidecars)
-        or _container_status(pod)
-        or pod.status.reason
-        or pod.status.phase
-    )
+    beginning = _init_status(pod, sidecars)
+    if _initializing(pod, sidecars):
+        return beginning
+    return _container_status(pod) or beginning or pod.status.reason or pod.status.phase
+
+
+def _initializing(pod: Pod, sidecars: set[str]) -> bool:
+    """Whether the init containers are still at it; a sidecar that fails later does not count."""
+    done = _condition(pod, "Initialized")
+    return bool(_init_status(pod, sidecars)) and not (done and done.status == "True")
 
 
 def _init_status(pod: Pod, sidecars: set[str]) -> str:

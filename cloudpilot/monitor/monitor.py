@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from cloudpilot.cache.mirror import Mirror
 from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.cache.store import Key, key_of
+from cloudpilot.errors import ClusterForbidden, ClusterUnavailable
 from cloudpilot.kube.kinds import Condition, Namespace, Node, Pod
 from cloudpilot.kube.pod_status import PodResources, last_crash, resources_of, summarize
 from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
@@ -104,6 +105,21 @@ class ClusterMonitor:
     def known(self, kind: str) -> bool:
         """Whether anything can be said about a kind."""
         return self._mirror[kind].state.known
+
+    def require(self, kind: str) -> None:
+        """Refuse to speak of a kind whose absence cannot be told from not being seen.
+
+        Raises:
+            ClusterForbidden: CloudPilot may not read it.
+            ClusterUnavailable: it was never read, or is not installed.
+        """
+        state = self._mirror[kind].state
+        if state.known:
+            return
+        text = f"{kind}s of {self._cluster} cannot be read: {state.reason or state.status.value}"
+        if state.status is SyncStatus.FORBIDDEN:
+            raise ClusterForbidden(text)
+        raise ClusterUnavailable(text)
 
     def _count(self, kind: str) -> int | None:
         return len(self._mirror[kind]) if self.known(kind) else None

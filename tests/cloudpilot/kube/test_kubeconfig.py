@@ -52,9 +52,7 @@ def b64(text: str | bytes) -> str:
     return base64.b64encode(text.encode() if isinstance(text, str) else text).decode()
 
 
-def kubeconfig(
-    cluster: Any = None, user: Any = None, **top: Any
-) -> str:
+def kubeconfig(cluster: Any = None, user: Any = None, **top: Any) -> str:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
