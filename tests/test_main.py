@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ import pytest
 from cloudpilot import __version__
 from tests.processes import MAIN, ROOT, SECONDS, environment, run
 
+WRITE = "create a gateway named web in shop for host web.example.com on port 8080"
 CREATE = {
     "namespace": "shop",
     "name": "web",
@@ -32,6 +34,19 @@ def test_the_version_is_the_packages(tmp_path: Path):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (ended.returncode, ended.stdout) == (0, f"cloudpilot {__version__}\n")
     assert project.get("version", __version__) == __version__
+
+
+def test_the_console_script_runs_the_same_program(tmp_path: Path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "cloudpilot", "run", "list_podz", "--demo"],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(ROOT)),
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert (ended.returncode, "did you mean list_pods?" in ended.stderr) == (1, True)
 
 
 def test_help_and_version_import_nothing_heavy(tmp_path: Path):
@@ -182,35 +197,43 @@ def test_a_question_is_answered_and_a_proposal_waits_where_nobody_can_be_asked(t
     assert ended.returncode == 0, ended.stderr
     assert "No language model is configured" in ended.stdout
     assert "list_pods" in ended.stderr
-    write = "create a gateway named web in shop for host web.example.com on port 8080"
-    waits = run(tmp_path, "ask", write, "--demo")
+    waits = run(tmp_path, "ask", WRITE, "--demo")
     assert waits.returncode == 0, waits.stderr
     assert "approve: cloudpilot plans approve " in waits.stdout
 
 
-def test_on_a_terminal_a_person_types_the_approval(tmp_path: Path):
-    write = "create a gateway named web in shop for host web.example.com on port 8080"
-    here, there = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, MAIN, "ask", write, "--demo"],
-        cwd=tmp_path,
+def ask_to_write(folder: Path, terminal: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, MAIN, "ask", WRITE, "--demo"],
+        cwd=folder,
         env=environment(),
-        stdin=there,
+        stdin=terminal,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+def read_prompt(process: subprocess.Popen[str]) -> str:
+    """Read until the program waits for a line."""
+    assert process.stdout is not None
+    shown = ""
+    while not (shown.endswith(": ") and "approve? type " in shown.rpartition("\n")[2]):
+        piece = process.stdout.read(1)
+        assert piece, shown
+        shown += piece
+    return shown
+
+
+@pytest.mark.parametrize("typed", ["what was asked for", "something else", ""])
+def test_on_a_terminal_a_person_decides(tmp_path: Path, typed: str):
+    here, there = pty.openpty()
+    process = ask_to_write(tmp_path, there)
     try:
-        assert process.stdout is not None
-        shown = ""
-        while "approve? type " not in shown:
-            piece = process.stdout.read(1)
-            assert piece, shown
-            shown += piece
-        while not shown.endswith(": "):
-            shown += process.stdout.read(1)
+        shown = read_prompt(process)
         wanted = shown.rpartition("approve? type ")[2].removesuffix(": ")
-        os.write(here, f"{wanted}\n".encode())
+        line = wanted if typed == "what was asked for" else typed
+        os.write(here, f"{line}\n".encode())
         shown = process.communicate(timeout=SECONDS)[0]
     finally:
         process.kill()
@@ -218,7 +241,8 @@ def test_on_a_terminal_a_person_types_the_approval(tmp_path: Path):
         os.close(here)
         os.close(there)
     assert process.returncode == 0, shown
-    assert shown.startswith(("succeeded", "unhealthy")), shown
+    ends = ("succeeded", "unhealthy") if line == wanted else ("denied",)
+    assert shown.startswith(ends), shown
 
 
 def test_a_closed_pipe_ends_quietly(tmp_path: Path):
@@ -234,6 +258,36 @@ def test_a_closed_pipe_ends_quietly(tmp_path: Path):
     )
     assert ended.stderr == ""
     assert ended.stdout in ("{0\n", "{1\n")  # 0 where the pipe took all before it was closed
+
+
+def test_closed_streams_are_no_reason_to_fail(tmp_path: Path):
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        ended = subprocess.run(
+            ["bash", "-c", f"'{sys.executable}' '{MAIN}' ask 'how are the nodes?' --demo {closed}"],
+            cwd=tmp_path,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            check=False,
+        )
+        assert ended.returncode == 0, (closed, ended.stderr)
+
+
+def test_an_interrupt_ends_a_waiting_prompt_with_130(tmp_path: Path):
+    here, there = pty.openpty()
+    process = ask_to_write(tmp_path, there)
+    try:
+        shown = read_prompt(process)
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate(timeout=SECONDS)[0]
+    finally:
+        process.kill()
+        process.wait(SECONDS)
+        os.close(here)
+        os.close(there)
+    assert process.returncode == 130, shown + rest
+    assert "Traceback" not in rest
 
 
 def test_a_terminal_without_utf_8_is_no_reason_to_fail(tmp_path: Path):

@@ -60,7 +60,7 @@ async def _decide(runtime: Runtime, proposed: list[Plan]) -> bool:
     while proposed:
         plan = proposed.pop(0)
         wanted = plan.confirmation or "yes"
-        given = await asyncio.to_thread(_prompt, f"approve? type {wanted}: ")
+        given = await _prompt(f"approve? type {wanted}: ")
         try:
             if given == wanted:
                 done = await runtime.plans.approve(
@@ -75,11 +75,17 @@ async def _decide(runtime: Runtime, proposed: list[Plan]) -> bool:
     return True
 
 
-def _prompt(text: str) -> str:
+async def _prompt(text: str) -> str:
+    """Ask for a line; waiting for it leaves Ctrl-C working, which a thread in `input` does not."""
+    output.write(text)
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(sys.stdin, readable.set)
     try:
-        return input(output.plain(text)).strip()
-    except EOFError:
-        return ""
+        await readable.wait()
+    finally:
+        loop.remove_reader(sys.stdin)
+    return sys.stdin.readline().strip()
 
 
 class _Screen:

@@ -9,6 +9,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -71,9 +72,7 @@ def fail(error: CloudPilotError) -> int:
 
 def guarded(run: Callable[[], int]) -> int:
     """Run a command; every way it can end becomes an exit code, and no traceback is shown."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal without UTF-8 shows escapes
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_streams()
     try:
         return run()
     except CloudPilotError as error:
@@ -87,6 +86,16 @@ def guarded(run: Callable[[], int]) -> int:
     except Exception:  # noqa: BLE001 - the edge of the process
         logger.exception("the command failed")
         return fail(CloudPilotError("internal error", hint="the log above says where"))
+
+
+def _prepare_streams() -> None:
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:  # it was closed before the start; this one stays open to the end
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper) and mode == "w":
+            # A terminal without UTF-8 shows escapes.
+            stream.reconfigure(errors="backslashreplace")
 
 
 def show_json(value: Any) -> None:
