@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+
+logger = logging.getLogger(__name__)
 
 Action = Callable[[], None]
 
@@ -85,7 +88,10 @@ class Agenda:
         while True:
             self._wake.clear()
             while self._due and self._due[0][0] <= self.now():
-                heapq.heappop(self._due)[2]()
+                try:
+                    heapq.heappop(self._due)[2]()
+                except Exception:  # noqa: BLE001 - the edge: one odd object must not stop all
+                    logger.exception("an action of the simulated cluster failed")
             wait = (self._due[0][0] - self.now()).total_seconds() if self._due else None
             with suppress(TimeoutError):
                 # Not wait_for: in Python 3.11 it loses a cancellation that meets the event.

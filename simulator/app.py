@@ -124,11 +124,12 @@ class ApiServer:
         target = parse_target(path)
         watches = query.get("watch") in ("1", "true")
         verb = target.verb(request.method, watches)
-        if target.kind.kind == "SelfSubjectAccessReview":
+        if target.kind.kind == "SelfSubjectAccessReview" and verb == "create":
             return _json(201, self._review(_write_request(request, target, query, body), stranger))
         if stranger or self.handlers.faults.denies(target.resource, verb, target.namespace):
             raise forbidden(target.kind, target.name, target.refusal(verb, USER))
-        if verb not in target.kind.verbs and not target.subresource:
+        nowhere = verb == "create" and target.kind.namespaced and not target.namespace
+        if nowhere or (verb not in target.kind.verbs and not target.subresource):
             raise method_not_allowed(target.kind)
         if verb in ("get", "list", "watch"):
             return self._read(request, target, verb, query)
@@ -229,7 +230,14 @@ class ApiServer:
     def _review(self, request: WriteRequest, stranger: bool) -> Obj:
         """Answer whether the caller may do something: everything that no `deny` knob forbids."""
         review = decode(request)
-        attributes = (review.get("spec") or {}).get("resourceAttributes") or {}
+        attributes = (review.get("spec") or {}).get("resourceAttributes")
+        if not attributes:
+            text = (
+                "Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes "
+                "must be specified"
+            )
+            cause = Cause("FieldValueInvalid", text, "spec")
+            raise invalid("", "authorization.k8s.io", "", [cause])
         group, plural = attributes.get("group", ""), attributes.get("resource", "")
         resource = f"{plural}.{group}" if group else plural
         if attributes.get("subresource"):

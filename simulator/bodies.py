@@ -8,10 +8,18 @@ from dataclasses import dataclass, field
 
 import yaml
 
+from simulator.fields import type_error
 from simulator.kinds import Obj
 from simulator.paths import Target
 from simulator.schemas import prune, unknown_fields
-from simulator.status import Cause, bad_request, invalid, invalid_value, unsupported_media_type
+from simulator.status import (
+    ApiError,
+    Cause,
+    bad_request,
+    invalid,
+    invalid_value,
+    unsupported_media_type,
+)
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -63,6 +71,21 @@ class WriteRequest:
         if not self.target.name:
             return "CreateOptions"
         return "PatchOptions" if "patch" in self.content_type else "UpdateOptions"
+
+    def check_options(self) -> None:
+        """Refuse options that no write of this sort takes.
+
+        Raises:
+            ApiError: 422.
+        """
+        if self.query.get("force") and self.content_type != APPLY_PATCH:
+            text = "Forbidden: may not be specified for non-apply patch"
+            cause = Cause("FieldValueForbidden", text, "force")
+            raise invalid(self.options, "meta.k8s.io", "", [cause])
+        if len(self.query.get("fieldManager", "")) > 128:
+            text = "Too long: may not be more than 128 bytes"
+            cause = Cause("FieldValueTooLong", text, "fieldManager")
+            raise invalid(self.options, "meta.k8s.io", "", [cause])
 
     @property
     def manager(self) -> str:
@@ -143,22 +166,27 @@ def strict(request: WriteRequest, obj: Obj, *, patch: bool = False) -> Obj:
         cause = Cause("FieldValueNotSupported", text, "fieldValidation")
         raise invalid(request.options, "meta.k8s.io", "", [cause])
     kind = request.target.kind
+    if error := type_error(kind, obj):
+        raise _undecodable(request, obj, error, patch)
     unknown = [f'unknown field "{path}"' for path in unknown_fields(kind, obj)]
     unknown += [
         f'unknown field "metadata.{name}"' for name in obj["metadata"].keys() - _METADATA_FIELDS
     ]
     if unknown and directive == "Strict":
         text = f"strict decoding error: {', '.join(unknown)}"
-        if patch:
-            shown = json.dumps(obj, separators=(",", ":"))
-            cause = Cause(
-                "FieldValueInvalid", f"Invalid value: {json.dumps(shown)}: {text}", "patch"
-            )
-            raise invalid("", "", "", [cause])
-        version = request.target.version
-        raise bad_request(
-            f'{kind.kind} in version "{version}" cannot be handled as a {kind.kind}: {text}'
-        )
+        raise _undecodable(request, obj, text, patch)
     if directive == "Warn":
         request.warnings.extend(unknown)
     return prune(kind, obj)
+
+
+def _undecodable(request: WriteRequest, obj: Obj, why: str, patch: bool) -> ApiError:
+    """400 for a body, 422 for the object that a patch would make."""
+    kind = request.target.kind
+    if patch:
+        shown = json.dumps(obj, separators=(",", ":"))
+        return invalid("", "", "", [invalid_value("patch", shown, why)])
+    return bad_request(
+        f'{kind.kind} in version "{request.target.version}" cannot be handled as a {kind.kind}: '
+        f"{why}"
+    )

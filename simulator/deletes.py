@@ -9,7 +9,7 @@ from copy import deepcopy
 from simulator.bodies import check_dry_run
 from simulator.kinds import Obj
 from simulator.paths import Target
-from simulator.reads import in_version
+from simulator.reads import in_version, number
 from simulator.selectors import parse_selection
 from simulator.status import Cause, bad_request, forbidden, invalid, not_found, precondition_failed
 from simulator.store import Store, timestamp
@@ -137,7 +137,7 @@ def _options(query: Mapping[str, str], body: bytes) -> Obj:
     else:
         options = {}
         if query.get("gracePeriodSeconds"):
-            options["gracePeriodSeconds"] = int(query["gracePeriodSeconds"])
+            options["gracePeriodSeconds"] = number(query, "gracePeriodSeconds")
         if query.get("propagationPolicy"):
             options["propagationPolicy"] = query["propagationPolicy"]
     if query.get("dryRun"):

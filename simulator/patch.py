@@ -89,7 +89,8 @@ def _merge_lists(target: list[Any], patch: list[Any], field: str) -> list[Any]:
     added = []
     for item in patch:
         if key not in item:
-            raise bad_request(f"map: {_go_map(item)} does not contain declared merge key: {key}")
+            text = f"map: {_go_map(item)} does not contain declared merge key: {key}"
+            raise ApiError(500, "", text)
         position = next((i for i, old in enumerate(merged) if old.get(key) == item[key]), None)
         if item.get("$patch") == "delete":
             merged = [old for old in merged if old.get(key) != item[key]]
@@ -128,7 +129,9 @@ def json_patch(document: Obj, operations: Any) -> Obj:
 
 
 def _operate(document: Any, operation: Obj) -> Any:
-    op, path = operation.get("op"), operation.get("path", "")
+    op, path = operation.get("op"), operation.get("path")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise unprocessable()
     if op == "add":
         return _add(document, path, deepcopy(operation.get("value")))
     if op == "remove":
@@ -181,8 +184,6 @@ def _parent(document: Any, path: str) -> tuple[Any, str]:
 
 
 def _add(document: Any, path: str, value: Any) -> Any:
-    if path == "":
-        return value
     parent, last = _parent(document, path)
     if isinstance(parent, dict):
         parent[last] = value
@@ -197,8 +198,6 @@ def _add(document: Any, path: str, value: Any) -> Any:
 
 def _replace(document: Any, path: str, value: Any) -> Any:
     """Replace a value; the server's library also adds a field that was not there."""
-    if path == "":
-        return value
     parent, last = _parent(document, path)
     if isinstance(parent, dict):
         parent[last] = value

@@ -22,7 +22,7 @@ class Target:
 
     def verb(self, method: str, watches: bool) -> str:
         """Return the authorization verb of a request for this target."""
-        if method in ("GET", "HEAD"):
+        if method == "GET":
             return "get" if self.name else "watch" if watches else "list"
         if method == "DELETE":
             return "delete" if self.name else "deletecollection"

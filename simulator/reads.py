@@ -67,7 +67,9 @@ class Reads:
         selection = parse_selection(
             kind, query.get("labelSelector", ""), query.get("fieldSelector", "")
         )
-        limit = number(query, "limit")
+        # A list "at any version" comes from the watch cache, which knows no pages.
+        cached = query.get("resourceVersion") == "0" and not query.get("continue")
+        limit = 0 if cached else number(query, "limit")
         version, start, shown_version = self._position(query)
         objects = [o for o in self._objects(target, version) if selection.matches(o)]
         if start:

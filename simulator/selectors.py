@@ -81,6 +81,7 @@ def _label_test(part: str) -> Matcher:
     if match := _EQUAL.match(part):
         key, operator, value = match.groups()
         _check_key(key)
+        _check_value(key, value, operator)
         if operator in ("=", "=="):
             return lambda obj: _labels(obj).get(key) == value
         if operator == "!=":
@@ -113,9 +114,22 @@ def _check_key(key: str) -> None:
         )
 
 
+def _check_value(key: str, value: str, operator: str) -> None:
+    start = "unable to parse requirement: values[0]"
+    if operator in ("<", ">"):
+        if not value.lstrip("-").isdigit():
+            raise bad_request(
+                f"{start}: Invalid value: \"{value}\": for 'Gt', 'Lt' operators, the value must be "
+                "an integer"
+            )
+    elif len(value) > 63:
+        text = f'{start}[{key}]: Invalid value: "{value}": must be no more than 63 bytes'
+        raise bad_request(text)
+
+
 def _field_tests(kind: Kind, fields: str) -> list[Matcher]:
     tests: list[Matcher] = []
-    for part in _split(fields):
+    for part in filter(None, _split(fields)):
         match = re.match(r"^([^=!]+)(==|=|!=)(.*)$", part)
         if match is None:
             raise bad_request(f"invalid selector: '{fields}'; can't understand '{part}'")

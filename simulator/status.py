@@ -145,7 +145,9 @@ def invalid(kind_name: str, group: str, name: str, causes: Sequence[Cause]) -> A
     details: Obj = {"name": name} if name else {}
     if group:
         details["group"] = group
-    details |= {"kind": kind_name, "causes": [cause.as_dict() for cause in causes]}
+    if kind_name:
+        details["kind"] = kind_name
+    details |= {"causes": [cause.as_dict() for cause in causes]}
     return ApiError(422, "Invalid", f'{title} "{name}" is invalid: {joined}', details)
 
 

@@ -31,6 +31,15 @@ _LABEL_VALUE_RULE = (
     "'.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  "
     f"or '12345', regex used for validation is '{_LABEL_VALUE}')"
 )
+_KEY = "([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
+_KEY_RULE = (
+    "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end "
+    "with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for "
+    "validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')"
+)
+_FINALIZERS = frozenset({"foregroundDeletion", "kubernetes", "orphan"})
+_STRATEGIES = ("Recreate", "RollingUpdate")
+_SERVICE_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
 _LABEL_NAMED = frozenset({"namespaces", "services"})
 _PATH_NAMED = frozenset({"roles", "rolebindings", "clusterroles", "clusterrolebindings"})
 
@@ -170,20 +179,39 @@ def missing_name(kind: Kind) -> ApiError:
 
 
 def _metadata_causes(kind: Kind, metadata: Obj) -> Iterator[Cause]:
-    name = metadata["name"]
+    yield from _name_causes(kind, metadata["name"])
+    yield from _label_causes(metadata)
+    for position, owner in enumerate(metadata.get("ownerReferences") or ()):
+        for field in ("apiVersion", "kind", "name", "uid"):
+            if not owner.get(field):
+                where = f"metadata.ownerReferences[{position}].{field}"
+                yield required(where, "must not be empty")
+    for position, finalizer in enumerate(metadata.get("finalizers") or ()):
+        if "/" not in finalizer and finalizer not in _FINALIZERS:
+            text = "name is neither a standard finalizer name nor is it fully qualified"
+            yield invalid_value(f"metadata.finalizers[{position}]", finalizer, text)
+
+
+def _name_causes(kind: Kind, name: str) -> Iterator[Cause]:
     if kind.plural in _PATH_NAMED:
         if "/" in name or "%" in name:
             yield invalid_value("metadata.name", name, "may not contain '/' or '%'")
-    elif kind.plural in _LABEL_NAMED and kind.group == "":
-        if len(name) > 63:
-            yield invalid_value("metadata.name", name, "must be no more than 63 bytes")
-        if not re.fullmatch(_LABEL, name):
-            yield invalid_value("metadata.name", name, _LABEL_RULE)
-    else:
-        if len(name) > 253:
-            yield invalid_value("metadata.name", name, "must be no more than 253 bytes")
-        if not re.fullmatch(_SUBDOMAIN, name):
-            yield invalid_value("metadata.name", name, _SUBDOMAIN_RULE)
+        return
+    is_label = kind.plural in _LABEL_NAMED and kind.group == ""
+    longest, pattern, rule = (
+        (63, _LABEL, _LABEL_RULE) if is_label else (253, _SUBDOMAIN, _SUBDOMAIN_RULE)
+    )
+    if len(name) > longest:
+        yield invalid_value("metadata.name", name, f"must be no more than {longest} bytes")
+    if not re.fullmatch(pattern, name):
+        yield invalid_value("metadata.name", name, rule)
+
+
+def _label_causes(metadata: Obj) -> Iterator[Cause]:
+    for name in ("labels", "annotations"):
+        for key in metadata.get(name) or {}:
+            if not re.fullmatch(_KEY, key.lower() if name == "annotations" else key):
+                yield invalid_value(f"metadata.{name}", key, _KEY_RULE)
     for value in (metadata.get("labels") or {}).values():
         if len(value) > 63:
             yield invalid_value("metadata.labels", value, "must be no more than 63 bytes")
@@ -207,14 +235,30 @@ def _workload_causes(kind: Kind, obj: Obj) -> Iterator[Cause]:
             text = "`selector` does not match template `labels`"
             yield invalid_value("spec.template.metadata.labels", labels, text)
     yield from _pod_causes(template.get("spec") or {}, "spec.template.spec")
+    strategy = (spec.get("strategy") or {}).get("type", "RollingUpdate")
+    if strategy not in _STRATEGIES:
+        shown = f'{{"Type":"{strategy}","RollingUpdate":null}}'
+        known = ", ".join(f'"{name}"' for name in _STRATEGIES)
+        text = f"Unsupported value: {shown}: supported values: {known}"
+        yield Cause("FieldValueNotSupported", text, "spec.strategy")
 
 
 def _pod_causes(spec: Obj, path: str) -> Iterator[Cause]:
+    seen: set[str | None] = set()
     if not spec.get("containers"):
         yield required(f"{path}.containers")
     for position, container in enumerate(spec.get("containers") or ()):
         if not container.get("name"):
             yield required(f"{path}.containers[{position}].name")
+        elif not re.fullmatch(_LABEL, container["name"]):
+            yield invalid_value(
+                f"{path}.containers[{position}].name", container["name"], _LABEL_RULE
+            )
+        elif container["name"] in seen:
+            text = f'Duplicate value: "{container["name"]}"'
+            field = f"{path}.containers[{position}].name"
+            yield Cause("FieldValueDuplicate", text, field)
+        seen.add(container.get("name"))
         if not container.get("image"):
             yield required(f"{path}.containers[{position}].image")
 
@@ -223,7 +267,13 @@ def _service_causes(spec: Obj) -> Iterator[Cause]:
     portless = spec.get("type") == "ExternalName" or spec.get("clusterIP") == "None"
     if not spec.get("ports") and not portless:
         yield required("spec.ports")
+    if spec.get("type") not in _SERVICE_TYPES:
+        known = ", ".join(f'"{name}"' for name in _SERVICE_TYPES)
+        text = f'Unsupported value: "{spec.get("type")}": supported values: {known}'
+        yield Cause("FieldValueNotSupported", text, "spec.type")
     for position, port in enumerate(spec.get("ports") or ()):
+        if len(spec["ports"]) > 1 and not port.get("name"):
+            yield required(f"spec.ports[{position}].name")
         number = port.get("port", 0)
         if not isinstance(number, int) or not 1 <= number <= 65535:
             text = "must be between 1 and 65535, inclusive"

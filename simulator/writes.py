@@ -103,7 +103,8 @@ class Writes:
         if not target.kind.namespaced:
             metadata.pop("namespace", None)
             return
-        named = metadata.setdefault("namespace", target.namespace)
+        named = metadata.get("namespace") or target.namespace
+        metadata["namespace"] = named
         if named != target.namespace:
             raise bad_request(
                 "the namespace of the provided object does not match the namespace sent on the "
@@ -154,7 +155,7 @@ class Writes:
         named = obj["metadata"].get("name", "")
         if named != target.name:
             if not named:
-                raise bad_request("name must be provided")
+                raise _nameless(target)
             raise bad_request(
                 f"the name of the object ({named}) does not match the name on the URL "
                 f"({target.name})"
@@ -266,6 +267,7 @@ class Writes:
         if request.content_type not in accepted:
             text = "415: Unsupported Media Type"
             raise ApiError(415, "UnsupportedMediaType", text, {})
+        request.check_options()
         dry_run = request.dry_run
         if request.content_type == APPLY_PATCH:
             return self._apply(request, dry_run)
@@ -275,13 +277,30 @@ class Writes:
             scale = _patched(request.content_type, scale_of(before), _json(request.body))
             return 200, self._rescale(request, before, scale, dry_run)
         after = _patched(request.content_type, shown, _json(request.body))
-        if (name := after["metadata"].get("name")) != target.name:
+        if not (name := after["metadata"].get("name")):
+            raise _nameless(target)
+        if name != target.name:
             raise bad_request(
                 f"the name of the object ({name}) does not match the name on the URL "
                 f"({target.name})"
             )
+        if kind.namespaced:
+            self._check_namespace(target, after["metadata"])
+        self._keep_type(target, shown, after)
         after = strict(request, after, patch=True)
         return 200, self._replace(request, before, after, dry_run)
+
+    def _keep_type(self, target: Target, before: Obj, after: Obj) -> None:
+        """A patch must not make another kind or version of an object."""
+        for name in ("kind", "apiVersion"):
+            if after.get(name) == before[name]:
+                continue
+            cause = invalid_value(name, after.get(name), f"must be {before[name]}")
+            raise invalid(str(after.get("kind", "")), target.kind.group, target.name, [cause])
+        if after["metadata"].get("uid") != before["metadata"]["uid"]:
+            uid = after["metadata"].get("uid", "")
+            cause = invalid_value("metadata.uid", uid, "field is immutable")
+            raise invalid(target.kind.kind, target.kind.group, target.name, [cause])
 
     def _apply(self, request: WriteRequest, dry_run: bool) -> tuple[int, Obj]:
         target, kind = request.target, request.target.kind
@@ -294,6 +313,7 @@ class Writes:
         if before is None:
             obj = deepcopy(applied)
             obj["metadata"].setdefault("name", target.name)
+            obj["metadata"].pop("resourceVersion", None)
             return 201, self._create(request, obj, dry_run)
         force = request.query.get("force") in ("true", "1")
         now = timestamp(self._store.clock())
@@ -311,6 +331,13 @@ class Writes:
                 f"failed to create typed patch object ({where}; {kind}): "
                 f".{unknown[0]}: field not declared in schema",
             )
+
+
+def _nameless(target: Target) -> ApiError:
+    return bad_request(
+        f"the name of the object ({target.name} based on URL) was undeterminable: name must be "
+        "provided"
+    )
 
 
 def scale_of(obj: Obj) -> Obj:

@@ -131,3 +131,25 @@ async def test_access_review_says_what_the_caller_may(server: Server, who: str, 
     body = ok(response)
     assert body["status"]["allowed"] is allowed
     assert body["spec"]["resourceAttributes"] == attributes
+
+
+async def test_empty_access_review_is_422(server: Server):
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    body = refused(await server.http.post(path, json={"spec": {}}), 422, "Invalid")
+    assert body["message"].endswith(
+        "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/api/v1/pods"),
+        ("GET", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"),
+        ("PUT", "/api/v1/namespaces/default/configmaps"),
+    ],
+)
+async def test_verb_that_a_resource_lacks_is_405(server: Server, method: str, path: str):
+    response = await server.http.request(method, path, json={})
+    body = refused(response, 405, "MethodNotAllowed")
+    assert body["message"] == "the server does not allow this method on the requested resource"

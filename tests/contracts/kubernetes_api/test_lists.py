@@ -160,7 +160,9 @@ async def test_label_selectors(server: Server, five: str, selector: str, expecte
     assert names(await server.get(five, labelSelector=selector)) == sorted(expected)
 
 
-@pytest.mark.parametrize("selector", ["a in", "a in (b", "=x", "a=b=c", "-bad-=x"])
+@pytest.mark.parametrize(
+    "selector", ["a in", "a in (b", "=x", "a=b=c", "-bad-=x", "a>x", "a=b,,c", "a=" + 70 * "x"]
+)
 async def test_bad_label_selector_is_400(server: Server, five: str, selector: str):
     response = await server.http.get(five, params={"labelSelector": selector})
     body = refused(response, 400, "BadRequest")
@@ -269,6 +271,12 @@ async def test_events_are_readable_in_their_new_group(server: Server, namespace:
 async def test_resource_version_zero_lists_everything(server: Server, five: str):
     body = await server.get(five, resourceVersion="0")
     assert set(FIVE) <= set(names(body))
+
+
+async def test_resource_version_zero_knows_no_pages(server: Server, five: str):
+    body = await server.get(five, resourceVersion="0", limit="1")
+    assert len(body["items"]) == 6
+    assert body["metadata"].keys() == {"resourceVersion"}
 
 
 async def test_not_older_than_sees_the_write_it_names(server: Server, five: str):

@@ -103,6 +103,58 @@ async def test_patch_that_breaks_the_object_is_422(server: Server, web: str):
     assert body["details"]["causes"][0]["field"] == "spec.replicas"
 
 
+async def test_patch_cannot_change_the_uid(server: Server, one: str):
+    body = refused(await server.patch(one, "merge", {"metadata": {"uid": "x"}}), 422, "Invalid")
+    assert body["details"]["causes"] == [
+        {
+            "reason": "FieldValueInvalid",
+            "message": 'Invalid value: "x": field is immutable',
+            "field": "metadata.uid",
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ({"name": "two"}, "the name of the object (two) does not match the name on the URL (one)"),
+        (
+            {"name": None},
+            "the name of the object (one based on URL) was undeterminable: name must be provided",
+        ),
+        (
+            {"namespace": "elsewhere"},
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ),
+    ],
+)
+async def test_patch_cannot_move_the_object(server: Server, one: str, metadata: Obj, message: str):
+    response = await server.patch(one, "merge", {"metadata": metadata})
+    assert refused(response, 400, "BadRequest")["message"] == message
+
+
+async def test_patch_cannot_change_the_kind(server: Server, gate: str):
+    body = refused(await server.patch(gate, "merge", {"kind": "Sidecar"}), 422, "Invalid")
+    assert body["message"] == (
+        'Sidecar.networking.istio.io "gate" is invalid: kind: Invalid value: "Sidecar": must be '
+        "Gateway"
+    )
+
+
+async def test_patch_to_a_wrong_type_is_422(server: Server, one: str):
+    body = refused(await server.patch(one, "merge", {"data": "text"}), 422, "Invalid")
+    assert body["details"]["causes"][0]["field"] == "patch"
+
+
+async def test_force_is_for_apply_only(server: Server, one: str):
+    response = await server.patch(one, "merge", {"data": {"a": "9"}}, force="true")
+    body = refused(response, 422, "Invalid")
+    assert body["message"] == (
+        'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for '
+        "non-apply patch"
+    )
+
+
 # -- JSON patch --------------------------------------------------------------------------------
 
 
@@ -141,6 +193,8 @@ async def test_json_patch_edits_lists(server: Server, gate: str):
         {"op": "test", "path": "/data/a", "value": "other"},
         {"op": "remove", "path": "/data/missing"},
         {"op": "unheard-of", "path": "/data/a"},
+        {"op": "add", "path": "data", "value": "x"},
+        {"op": "add"},
         {"op": "add", "path": "/spec/missing/deep", "value": "x"},
     ],
 )
@@ -213,6 +267,22 @@ async def test_strategic_patch_merges_finalizers(server: Server, one: str):
     patched = ok(await server.patch(one, "strategic-merge", patch))
     assert set(patched["metadata"]["finalizers"]) == {"example.com/a", "example.com/b"}
     ok(await server.patch(one, "merge", {"metadata": {"finalizers": None}}))
+
+
+async def test_strategic_patch_needs_the_merge_key(server: Server, web: str):
+    containers = [{"image": "example.com/web:2"}]
+    patch = {"spec": {"template": {"spec": {"containers": containers}}}}
+    body = refused(await server.patch(web, "strategic-merge", patch), 500, "")
+    assert body["message"] == (
+        "map: map[image:example.com/web:2] does not contain declared merge key: name"
+    )
+
+
+async def test_quantity_that_is_none_is_422(server: Server, web: str):
+    container = {"name": "web", "resources": {"limits": {"memory": "banana"}}}
+    patch = {"spec": {"template": {"spec": {"containers": [container]}}}}
+    body = refused(await server.patch(web, "strategic-merge", patch), 422, "Invalid")
+    assert "quantities must match the regular expression" in body["message"]
 
 
 async def test_restart_annotation_bumps_the_generation(server: Server, web: str):

@@ -141,6 +141,91 @@ async def test_invalid_label_value_is_422(server: Server, path: str):
     assert cause["message"].startswith('Invalid value: "not allowed!": a valid label must be')
 
 
+@pytest.mark.parametrize(
+    ("metadata", "field", "message"),
+    [
+        ({"labels": {"bad key": "x"}}, "metadata.labels", 'Invalid value: "bad key": name part'),
+        (
+            {"annotations": {"bad key": "x"}},
+            "metadata.annotations",
+            'Invalid value: "bad key": name part',
+        ),
+        (
+            {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "x"}]},
+            "metadata.ownerReferences[0].uid",
+            "Required value: must not be empty",
+        ),
+        (
+            {"finalizers": ["unqualified"]},
+            "metadata.finalizers[0]",
+            'Invalid value: "unqualified": name is neither a standard finalizer name nor is it',
+        ),
+    ],
+)
+async def test_invalid_metadata_is_422(
+    server: Server, path: str, metadata: Obj, field: str, message: str
+):
+    obj = config_map("one")
+    obj["metadata"] |= metadata
+    body = refused(await server.http.post(path, json=obj), 422, "Invalid")
+    assert body["details"]["causes"][0]["field"] == field
+    assert body["details"]["causes"][0]["message"].startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        (
+            {"data": {"a": 1}},
+            "json: cannot unmarshal number into Go struct field ConfigMap.data of type string",
+        ),
+        (
+            {"data": []},
+            "json: cannot unmarshal array into Go struct field ConfigMap.data of type "
+            "map[string]string",
+        ),
+        (
+            {"metadata": {"name": "one", "labels": {"a": 1}}},
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type "
+            "string",
+        ),
+    ],
+)
+async def test_wrong_type_of_a_field_is_400(server: Server, path: str, change: Obj, error: str):
+    response = await server.http.post(path, json=config_map("one") | change)
+    body = refused(response, 400, "BadRequest")
+    assert body["message"] == (
+        f'ConfigMap in version "v1" cannot be handled as a ConfigMap: {error}'
+    )
+
+
+async def test_replicas_must_be_a_number(server: Server, deployments: str):
+    obj = deployment("web")
+    obj["spec"]["replicas"] = "3"
+    body = refused(await server.http.post(deployments, json=obj), 400, "BadRequest")
+    assert body["message"].endswith(
+        "cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"
+    )
+
+
+async def test_container_names_must_differ(server: Server, deployments: str):
+    obj = deployment("web")
+    containers = obj["spec"]["template"]["spec"]["containers"]
+    containers.append({"name": "web", "image": "example.com/other:1"})
+    body = refused(await server.http.post(deployments, json=obj), 422, "Invalid")
+    assert body["message"] == (
+        'Deployment.apps "web" is invalid: spec.template.spec.containers[1].name: Duplicate value: '
+        '"web"'
+    )
+
+
+async def test_unknown_strategy_is_422(server: Server, deployments: str):
+    obj = deployment("web")
+    obj["spec"]["strategy"] = {"type": "Sometimes"}
+    body = refused(await server.http.post(deployments, json=obj), 422, "Invalid")
+    assert 'supported values: "Recreate", "RollingUpdate"' in body["message"]
+
+
 async def test_several_errors_are_all_named(server: Server, deployments: str):
     obj = deployment("web")
     obj["spec"]["template"]["spec"]["containers"] = []
