@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import logging
 from collections.abc import AsyncIterator, Iterable
@@ -14,6 +15,7 @@ from cloudpilot.db.audit import AuditLog
 from cloudpilot.db.clusters import ClusterRepository
 from cloudpilot.db.sealing import Sealer
 from cloudpilot.db.session import Database
+from cloudpilot.errors import SettingsError
 from cloudpilot.kube import access as kube_access
 from cloudpilot.operation import Catalog, Toolset
 from cloudpilot.plans.planner import Plans
@@ -50,14 +52,14 @@ class Runtime:
                 allow_loopback=_allow_loopback(settings),
             )
             stack.push_async_callback(clusters.close)
-            if settings.mode is Mode.INSTANT and not settings.demo.enabled:
-                access = await kube_access.instant(settings.kubernetes)
-                logger.info("connecting to %s", access.source)
-                clusters.attach("local", access, ClusterSource.INSTANT, access.source)
+            await _attach_local(settings, clusters)
             if settings.mode is Mode.SERVER:
                 await clusters.open_stored()
             audit = AuditLog(database)
-            plans = Plans(database, clusters, open_plans=settings.agent.open_plans)
+            plans = Plans(database, clusters, audit, settings.agent)
+            stack.push_async_callback(plans.close)
+            tending = asyncio.create_task(plans.run(), name="tend plans")
+            stack.push_async_callback(_cancel, tending)
             catalog = Catalog(toolsets, plans, audit)
             yield cls(settings, database, clusters, plans, catalog)
 
@@ -83,6 +85,28 @@ class Runtime:
             origin=origin or Origin(),
             **extra,
         )
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _attach_local(settings: Settings, clusters: Clusters) -> None:
+    """Connect the cluster of instant mode; in server mode only if the settings name one."""
+    wanted = settings.kubernetes
+    named = wanted.api_server is not None or wanted.in_cluster is True
+    if settings.mode is Mode.SERVER and not named:
+        return
+    try:
+        access = await kube_access.instant(wanted)
+    except SettingsError as error:
+        if named or not settings.demo.enabled:
+            raise
+        logger.warning("only the simulated cluster is connected: %s", error.message)
+        return
+    logger.info("connecting to %s", access.source)
+    clusters.attach("local", access, ClusterSource.INSTANT, access.source)
 
 
 def _allow_loopback(settings: Settings) -> bool:

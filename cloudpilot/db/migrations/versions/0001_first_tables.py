@@ -125,7 +125,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_runs_thread_id"), ["thread_id"], unique=False)
 
 
-
 def downgrade() -> None:
     with op.batch_alter_table("runs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_runs_thread_id"))
