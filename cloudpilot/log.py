@@ -19,15 +19,32 @@ request_id: ContextVar[str] = ContextVar("request_id", default="")
 
 _RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _SECRET = re.compile(
-    r"(?i)(?:bearer\s+|token[=:\s\"']+|password[=:\s\"']+|api[_-]?key[=:\s\"']+)([^\s\"',;&]{6,})"
+    r"""
+    (?<![\w-])(?-i:eyJ)[\w-]{8,}+\.[\w.-]++
+  | \b(?:AKIA|ASIA)[0-9A-Z]{16}\b
+  | \bbearer\s+([^\s"',;&]{6,})
+  | (?:token|passw(?:or)?d|secret|api[_-]?key)["']?\s*[:=]\s*["']?([^\s"',;&]{6,})
+  | ://[^\s/:@]*+:([^\s/]+)@
+    """,
+    re.IGNORECASE | re.VERBOSE,
 )
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u202a-\u202e\u2066-\u2069]")
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
+    r"\U000e0000-\U000e007f]"
+)
+_PLAIN = (bool, int, float, type(None))
 
 
 def mask(text: str) -> str:
     """Mask credentials and escape control characters in a line that is about to be written."""
-    text = _SECRET.sub(lambda found: found[0].replace(found[1], "[masked]"), text)
+    text = _SECRET.sub(_mask_match, text)
     return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _mask_match(found: re.Match[str]) -> str:
+    group = found.lastindex or 0
+    start, end = found.span(group)
+    return found[0][: start - found.start()] + "[masked]" + found[0][end - found.start() :]
 
 
 class JSONFormatter(logging.Formatter):
@@ -46,7 +63,7 @@ class JSONFormatter(logging.Formatter):
             entry["request_id"] = current
         for key, value in vars(record).items():
             if key not in _RECORD_FIELDS:
-                entry[key] = mask(value) if isinstance(value, str) else value
+                entry[key] = value if isinstance(value, _PLAIN) else mask(str(value))
         if record.exc_info:
             entry["exception"] = mask(self.formatException(record.exc_info))
         return json.dumps(entry, default=str, ensure_ascii=False)
@@ -58,7 +75,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Render the record."""
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
-        line = f"{clock} {record.levelname:<7} {record.name}: {mask(record.getMessage())}"
+        message = mask(record.getMessage()).replace("\n", "\\n")
+        line = f"{clock} {record.levelname:<7} {record.name}: {message}"
         if current := request_id.get():
             line += f" [{current}]"
         if record.exc_info:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -156,7 +157,19 @@ class Settings(Section):
 
     def redacted(self) -> dict[str, Any]:
         """Return the effective configuration as plain values; secrets show as asterisks."""
-        return self.model_dump(mode="json")
+        values = self.model_dump(mode="json")
+        for section, key in (("database", "url"), ("llm", "base_url")):
+            if text := values[section][key]:
+                values[section][key] = _PASSWORD.sub(rf"\1{_HIDDEN}", text)
+        # Only the integration itself knows which of its values are secret.
+        values["integrations"] = {
+            name: dict.fromkeys(section, _HIDDEN) for name, section in self.integrations.items()
+        }
+        return values
+
+
+_HIDDEN = "**********"
+_PASSWORD = re.compile(r"(?i)(://[^/@:]*:|[?&][^=&]*(?:password|token|secret)=)[^/&]*(?=@|&|$)")
 
 
 ENVIRONMENT = {
@@ -235,13 +248,14 @@ def _from_environment(env: Mapping[str, str]) -> Iterator[tuple[str, str]]:
             continue
         if name in ENVIRONMENT:
             yield ENVIRONMENT[name], value.strip()
-        elif name.startswith(_PREFIX) and not _is_service_link(name):
+        elif name.startswith(_PREFIX):
             key = known.get(name.removeprefix(_PREFIX))
-            if key is None:
+            if key is not None:
+                yield key, value.strip()
+            elif not _is_service_link(name):
                 near = _nearest(name.removeprefix(_PREFIX), known)
                 problem = "unknown environment variable" + _suggest(near, _PREFIX)
                 raise SettingsError.field(name, problem)
-            yield key, value.strip()
 
 
 def _is_service_link(name: str) -> bool:
@@ -265,13 +279,23 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         if path.stat().st_size > 1_000_000:
             raise SettingsError.field("--config", f"{str(path)!r} is larger than 1 MB")
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeError, yaml.YAMLError) as error:
-        raise SettingsError.field("--config", f"{str(path)!r} cannot be read: {error}") from None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = _yaml_reason(error)
+        raise SettingsError.field("--config", f"{str(path)!r} cannot be read: {reason}") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
         raise SettingsError.field("--config", f"{str(path)!r} must hold a mapping of sections")
-    return loaded
+    return {name: section for name, section in loaded.items() if section is not None}
+
+
+def _yaml_reason(error: Exception) -> str:
+    """Say what is wrong and where, without the line itself: it may hold a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError):
+        return str(error)
+    mark = error.problem_mark
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{error.problem or error.context}{where}"
 
 
 def _assign(target: dict[str, Any], key: str, value: Any) -> None:

@@ -64,6 +64,8 @@ class Sealer:
         """
         nonce, data = sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :]
         try:
+            if not sealed.startswith(_VERSION):
+                raise ValueError("another format")
             return self._cipher.decrypt(nonce, data, _bound_to(cluster, field)).decode()
         except (InvalidTag, ValueError):
             raise SettingsError.field(

@@ -16,6 +16,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, event, func, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
@@ -82,6 +83,11 @@ class Database:
                 raise DatabaseUnavailable(
                     f"the database cannot be opened: {_reason(error)}"
                 ) from None
+            except CommandError as error:
+                raise SettingsError.field(
+                    "database.url",
+                    f"its schema is newer than this CloudPilot, or another program's: {error}",
+                ) from None
             yield cls(engine)
         finally:
             await engine.dispose()
@@ -97,7 +103,8 @@ class Database:
             async with self._sessions.begin() as session:
                 yield session
         except DBAPIError as error:
-            if error.connection_invalidated or isinstance(error.orig, sqlite3.OperationalError):
+            broken = type(error.orig) in (sqlite3.OperationalError, sqlite3.DatabaseError)
+            if error.connection_invalidated or broken:
                 raise DatabaseUnavailable(f"the database failed: {_reason(error)}") from error
             raise
 
