@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from copy import deepcopy
 from functools import partial
 from typing import Any
 
-from simulator.kinds import Obj
+from simulator.kinds import Obj, copied
 from simulator.patch import MERGE_KEYS
 from simulator.status import ApiError, Cause
 
@@ -124,7 +123,7 @@ def record_update(
     """Note in `after` that a manager wrote the fields in which it differs from `before`."""
     metadata = after["metadata"]
     if before is not None:
-        metadata["managedFields"] = deepcopy(before["metadata"].get("managedFields") or [])
+        metadata["managedFields"] = copied(before["metadata"].get("managedFields") or [])
     old = fields_of(before, custom) if before is not None else {}
     new = fields_of(after, custom)
     changed = {path for path, value in new.items() if path not in old or old[path] != value}
@@ -160,7 +159,7 @@ def apply(live: Obj, applied: Obj, manager: str, now: str, *, custom: bool, forc
     Raises:
         ApiError: 409 naming each field that another manager owns, unless forced.
     """
-    merged = deepcopy(live)
+    merged = copied(live)
     wanted = fields_of(applied, custom)
     present = fields_of(live, custom)
     taken = {p for p, value in wanted.items() if present.get(p, _ABSENT) != value}
@@ -268,6 +267,6 @@ def _merge(target: Obj, applied: Obj, custom: bool) -> None:
                 if (element := _element(item, keys)) in by_key:
                     _merge(by_key[element], item, custom)
                 else:
-                    current.append(deepcopy(item))
+                    current.append(copied(item))
         else:
-            target[name] = deepcopy(value)
+            target[name] = copied(value)

@@ -10,10 +10,9 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from copy import deepcopy
 
 from simulator.agenda import Agenda
-from simulator.kinds import Obj, find_kind
+from simulator.kinds import Obj, copied, find_kind
 from simulator.recorder import EventRecorder
 from simulator.store import Change, Store, timestamp
 from simulator.validation import set_defaults
@@ -99,10 +98,10 @@ class Controllers:
 
     def _new_replica_set(self, deployment: Obj, digest: str, revision: int) -> Obj:
         metadata, spec = deployment["metadata"], deployment["spec"]
-        template = deepcopy(spec["template"])
+        template = copied(spec["template"])
         labels = {"pod-template-hash": digest}
         template.setdefault("metadata", {}).setdefault("labels", {}).update(labels)
-        selector = deepcopy(spec["selector"])
+        selector = copied(spec["selector"])
         selector.setdefault("matchLabels", {}).update(labels)
         deployment["metadata"].setdefault("annotations", {})[_REVISION] = str(revision)
         self._store.update(deployment)
@@ -270,7 +269,7 @@ class Controllers:
         self._store.update(daemon_set)
 
     def _new_pod(self, owner: Obj, name: str, node: str = "") -> Obj:
-        template = deepcopy(owner["spec"]["template"])
+        template = copied(owner["spec"]["template"])
         spec = template["spec"] | ({"nodeName": node} if node else {})
         metadata = template.get("metadata") or {}
         metadata |= {

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from copy import deepcopy
 
 from simulator.bodies import check_dry_run
-from simulator.kinds import Obj
+from simulator.kinds import Obj, copied
 from simulator.paths import Target
 from simulator.reads import in_version, number
 from simulator.selectors import parse_selection
@@ -101,7 +100,7 @@ class Deletes:
             if not dry_run:
                 self._store.delete(target.kind.resource, target.name, target.namespace)
             return None
-        marked = deepcopy(obj)
+        marked = copied(obj)
         metadata = marked["metadata"]
         if finalizers:
             metadata["finalizers"] = finalizers

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 from simulator.agenda import Agenda
-from simulator.kinds import KINDS, Kind, Obj, find_kind
+from simulator.kinds import KINDS, Kind, Obj, copied, find_kind
 from simulator.store import Change, Key, Store, key_of, timestamp
 
 _ROOT_CA = "kube-root-ca.crt"
@@ -74,7 +72,7 @@ class GarbageCollector:
 
     def _mark_deleted(self, kind: Kind, obj: Obj) -> None:
         if not obj["metadata"].get("deletionTimestamp"):
-            obj = deepcopy(obj)
+            obj = copied(obj)
             obj["metadata"]["deletionTimestamp"] = timestamp(self._agenda.now())
             self._store.put(kind, obj)
 
@@ -116,7 +114,7 @@ class GarbageCollector:
             return
         left = [f for f in finalizers if f not in ("orphan", "foregroundDeletion")]
         if left:
-            kept = deepcopy(obj)
+            kept = copied(obj)
             kept["metadata"]["finalizers"] = left
             self._store.put(kind, kept)
         else:
@@ -131,7 +129,7 @@ class GarbageCollector:
                 self._store.delete(kind.resource, name, namespace)
 
     def _disown(self, kind: Kind, obj: Obj, uid: str) -> None:
-        obj = deepcopy(obj)
+        obj = copied(obj)
         metadata = obj["metadata"]
         kept = [ref for ref in metadata["ownerReferences"] if ref["uid"] != uid]
         if kept:

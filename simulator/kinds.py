@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
+T = TypeVar("T")
 Obj = dict[str, Any]
 Objs = list[Obj]
 
@@ -108,6 +109,16 @@ _FIELDS = {
     "replicasets.apps": ("status.replicas",),
     "jobs.batch": ("status.successful",),
 }
+
+
+def copied(value: T) -> T:
+    """Return a deep copy of JSON-like data, several times faster than `copy.deepcopy`."""
+    result: Any = value
+    if isinstance(result, dict):
+        result = {key: copied(item) for key, item in result.items()}
+    elif isinstance(result, list):
+        result = [copied(item) for item in result]
+    return cast("T", result)
 
 
 @dataclass(frozen=True, slots=True)

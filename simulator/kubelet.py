@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from copy import deepcopy
 
 from simulator.agenda import Agenda
 from simulator.behaviour import Behaviour, Behaviours, memory_bytes
-from simulator.kinds import Obj
+from simulator.kinds import Obj, copied
 from simulator.recorder import EventRecorder
 from simulator.store import Change, Store, timestamp
 
@@ -299,7 +298,7 @@ class Kubelet:
 
     def evict(self, pod: Obj, message: str) -> None:
         """Kill a pod for lack of a node's resources: it stays as Failed, reason Evicted."""
-        pod = deepcopy(pod)
+        pod = copied(pod)
         now = timestamp(self._agenda.now())
         pod["status"] |= {"phase": "Failed", "reason": "Evicted", "message": message}
         for status in pod["status"].get("containerStatuses", ()):

@@ -5,10 +5,9 @@ All three are pure: they return a patched copy. Server-side apply lives in `appl
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
-from simulator.kinds import Obj
+from simulator.kinds import Obj, copied
 from simulator.status import ApiError, bad_request
 
 MERGE_KEYS = {
@@ -39,7 +38,7 @@ def merge_key(field: str, items: list[Any]) -> str | None:
 def merge_patch(target: Any, patch: Any) -> Any:
     """Apply a JSON merge patch: objects merge, null deletes, everything else replaces."""
     if not isinstance(patch, dict):
-        return deepcopy(patch)
+        return copied(patch)
     merged = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -57,7 +56,7 @@ def strategic_merge(target: Any, patch: Any, field: str = "") -> Any:
     if isinstance(patch, list):
         return _merge_lists(target if isinstance(target, list) else [], patch, field)
     if not isinstance(patch, dict):
-        return deepcopy(patch)
+        return copied(patch)
     directive = patch.get("$patch")
     if directive == "delete":
         return {}
@@ -79,12 +78,12 @@ def strategic_merge(target: Any, patch: Any, field: str = "") -> Any:
 
 def _merge_lists(target: list[Any], patch: list[Any], field: str) -> list[Any]:
     if {"$patch": "replace"} in patch:
-        return [deepcopy(item) for item in patch if item != {"$patch": "replace"}]
+        return [copied(item) for item in patch if item != {"$patch": "replace"}]
     if field in _SETS:
         return target + [item for item in patch if item not in target]
     key = merge_key(field, [*target, *patch])
     if key is None:
-        return deepcopy(patch)
+        return copied(patch)
     merged = list(target)
     added = []
     for item in patch:
@@ -121,7 +120,7 @@ def json_patch(document: Obj, operations: Any) -> Obj:
             "error decoding patch: json: cannot unmarshal object into Go value of type "
             "[]handlers.jsonPatchOp"
         )
-    patched: Any = deepcopy(document)
+    patched: Any = copied(document)
     for operation in operations:
         patched = _operate(patched, operation)
     result: Obj = patched
@@ -133,17 +132,17 @@ def _operate(document: Any, operation: Obj) -> Any:
     if not isinstance(path, str) or not path.startswith("/"):
         raise unprocessable()
     if op == "add":
-        return _add(document, path, deepcopy(operation.get("value")))
+        return _add(document, path, copied(operation.get("value")))
     if op == "remove":
         return _remove(document, path)
     if op == "replace":
-        return _replace(document, path, deepcopy(operation.get("value")))
+        return _replace(document, path, copied(operation.get("value")))
     if op == "test":
         if _find(document, path, missing=None) != operation.get("value"):
             raise unprocessable()
         return document
     if op in ("move", "copy"):
-        value = deepcopy(_find(document, operation.get("from", "")))
+        value = copied(_find(document, operation.get("from", "")))
         if op == "move":
             document = _remove(document, operation.get("from", ""))
         return _add(document, path, value)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from copy import deepcopy
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -19,7 +18,7 @@ import msgspec
 from simulator.agenda import Agenda
 from simulator.behaviour import Behaviour, Behaviours
 from simulator.disk import Disks, FillingDisk
-from simulator.kinds import KINDS, Obj, kind_of
+from simulator.kinds import KINDS, Obj, copied, kind_of
 from simulator.recorder import EventRecorder
 from simulator.schemas import schema_of
 from simulator.store import Store, timestamp
@@ -185,7 +184,7 @@ def play(scene: Scene, store: Store, agenda: Agenda, events: EventRecorder, disk
 
 
 def _create(store: Store, obj: Obj) -> None:
-    obj = deepcopy(obj)
+    obj = copied(obj)
     set_defaults(kind_of(obj), obj)
     if obj["kind"] == "Service" and obj["spec"].get("clusterIP") is None:
         obj["spec"]["clusterIP"] = (

@@ -7,14 +7,13 @@ schema is published in the kind's CustomResourceDefinition.
 from __future__ import annotations
 
 import re
-from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from simulator.kinds import Kind, Obj
+from simulator.kinds import Kind, Obj, copied
 from simulator.status import Cause, invalid_value, required
 
 _FOLDER = Path(__file__).parent / "crds"
@@ -38,7 +37,7 @@ def unknown_fields(kind: Kind, obj: Obj) -> list[str]:
     """Return the paths of the fields that a custom kind's schema does not know."""
     if not kind.is_custom:
         return []
-    body = {k: deepcopy(v) for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
+    body = {k: copied(v) for k, v in obj.items() if k not in ("apiVersion", "kind", "metadata")}
     found: list[str] = []
     _walk(schema_of(kind), body, "", found)
     return sorted(found)
@@ -49,7 +48,7 @@ def prune(kind: Kind, obj: Obj) -> Obj:
     if not kind.is_custom:
         return obj
     metadata = {k: obj[k] for k in ("apiVersion", "kind", "metadata") if k in obj}
-    body = {k: deepcopy(v) for k, v in obj.items() if k not in metadata}
+    body = {k: copied(v) for k, v in obj.items() if k not in metadata}
     _walk(schema_of(kind), body, "", [])
     return metadata | body
 

@@ -12,11 +12,10 @@ import uuid
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from simulator.kinds import Kind, Obj, Objs, find_kind, kind_of
+from simulator.kinds import Kind, Obj, Objs, copied, find_kind, kind_of
 
 Key = tuple[str, str]
 Clock = Callable[[], datetime]
@@ -78,7 +77,7 @@ class Store:
 
     def get(self, resource: str, name: str, namespace: str = "") -> Obj | None:
         """Return a copy of an object, to be changed at will."""
-        return deepcopy(self.find(find_kind(resource), namespace, name))
+        return copied(self.find(find_kind(resource), namespace, name))
 
     def list(
         self, resource: str, namespace: str = "", labels: Mapping[str, str] | None = None
@@ -133,7 +132,7 @@ class Store:
             age: how long ago it shall have been created.
         """
         kind = kind_of(obj)
-        obj = deepcopy(obj)
+        obj = copied(obj)
         metadata = obj["metadata"]
         if not metadata.get("name"):
             metadata["name"] = metadata["generateName"] + self.suffix()
@@ -149,7 +148,7 @@ class Store:
         before = self.find(kind, *key_of(obj))
         if before is None:
             raise KeyError(f"{kind.resource} {key_of(obj)}")
-        obj = deepcopy(obj)
+        obj = copied(obj)
         if kind.has_generation:
             generation = int(before["metadata"].get("generation", 1))
             changed = spec_of(obj) != spec_of(before)

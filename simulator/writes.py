@@ -6,7 +6,6 @@ Deleting lives in `deletes.py`. Every write honours `dryRun=All`: it is answered
 from __future__ import annotations
 
 import json
-from copy import deepcopy
 from typing import Any
 
 from simulator import patch as patches
@@ -20,7 +19,7 @@ from simulator.bodies import (
     decode,
     strict,
 )
-from simulator.kinds import Kind, Obj, find_kind
+from simulator.kinds import Kind, Obj, copied, find_kind
 from simulator.paths import Target
 from simulator.reads import in_version
 from simulator.schemas import unknown_fields
@@ -183,7 +182,7 @@ class Writes:
     ) -> Obj:
         """Store `after` over `before`; `owned` = its managedFields are already right."""
         target, kind = request.target, request.target.kind
-        after = deepcopy(after)
+        after = copied(after)
         metadata, old = after["metadata"], before["metadata"]
         if metadata.get("uid", old["uid"]) != old["uid"]:
             why = (
@@ -219,13 +218,13 @@ class Writes:
     def _scope(self, target: Target, before: Obj, after: Obj) -> Obj:
         """Keep what a write of this (sub)resource does not reach."""
         if target.subresource == "status":
-            kept = {k: v for k, v in deepcopy(before).items() if k != "status"}
+            kept = {k: v for k, v in copied(before).items() if k != "status"}
             kept["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"]
             return kept | ({"status": after["status"]} if "status" in after else {})
         if "status" in target.kind.subresources:
             after = {k: v for k, v in after.items() if k != "status"}
             if "status" in before:
-                after["status"] = deepcopy(before["status"])
+                after["status"] = copied(before["status"])
         return after
 
     def _finish(self, kind: Kind, after: Obj) -> Obj:
@@ -246,7 +245,7 @@ class Writes:
             text = "must be greater than or equal to 0"
             cause = invalid_value("spec.replicas", replicas, text)
             raise invalid("Scale", "autoscaling", request.target.name, [cause])
-        after = deepcopy(before)
+        after = copied(before)
         after["spec"]["replicas"] = replicas
         return scale_of(self._replace(request, before, after, dry_run))
 
@@ -311,7 +310,7 @@ class Writes:
         self._refuse_undeclared(target, applied)
         before = self._store.find(kind, target.namespace, target.name)
         if before is None:
-            obj = deepcopy(applied)
+            obj = copied(applied)
             obj["metadata"].setdefault("name", target.name)
             obj["metadata"].pop("resourceVersion", None)
             return 201, self._create(request, obj, dry_run)
