@@ -17,7 +17,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from agent.checkpoints import open_checkpoints
 from agent.graph import build_graph, recursion_limit
-from agent.llm import model_name, open_model
+from agent.llm import close_model, model_name, open_model
 from agent.plan_book import UNDECIDED, PlanBook, Proposals
 from agent.runs import Runs
 from agent.toolbelt import Toolbelt
@@ -131,6 +131,7 @@ class Assistant:
                 yield assistant
             finally:
                 await runs.aclose()
+                await close_model(chat_model)
 
     async def start(
         self,

@@ -36,6 +36,8 @@ from prompts import load
 
 STEPS_PER_MODEL_CALL = 8
 """Supersteps of one model call with its tools; each hook of a middleware counts as one."""
+_MOST_KEPT_RESULTS = 6
+"""Latest tool results that stay whole when older ones are cleared to make room."""
 
 
 def build_graph(
@@ -47,18 +49,23 @@ def build_graph(
 ) -> CompiledStateGraph[Any, TurnContext, Any, Any]:
     """Build the agent's graph."""
     window, budget = settings.llm.context_tokens, settings.agent
+    kept = max(1, min(_MOST_KEPT_RESULTS, window // 4 // budget.result_tokens))
     middleware: list[AgentMiddleware[Any, Any, Any]] = [
         ModelCallLimitMiddleware(run_limit=budget.model_calls, exit_behavior="error"),
         ToolCallLimitMiddleware(run_limit=budget.tool_calls),
         ModelRetryMiddleware(
             max_retries=1, retry_on=is_retryable, on_failure="error", initial_delay=0.5
         ),
-        ContextEditingMiddleware(edits=[ClearToolUsesEdit(trigger=window // 2, keep=6)]),
+        ContextEditingMiddleware(edits=[ClearToolUsesEdit(trigger=window // 2, keep=kept)]),
     ]
     if not isinstance(model, OfflineModel):  # rules cannot summarise
         middleware.append(
             SummarizationMiddleware(
-                model, trigger=("tokens", window * 3 // 4), summary_prompt=load("summary")
+                model,
+                trigger=("tokens", window * 3 // 4),
+                keep=("tokens", window // 4),
+                summary_prompt=load("summary"),
+                trim_tokens_to_summarize=None,  # a trimmed one loses the user's question
             )
         )
     middleware += [ModelGuard(toolbelt), ToolEvents(), Approval(proposals), ToolErrors(toolbelt)]

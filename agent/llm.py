@@ -53,6 +53,7 @@ def open_model(settings: LLMSettings) -> BaseChatModel:
     if settings.api_key is None and settings.base_url is None:
         raise SettingsError.field("llm.api_key", "is needed for the provider openai")
     from langchain_openai import ChatOpenAI  # 80 MB: only where it is used
+    from openai import DefaultAsyncHttpxClient
 
     return ChatOpenAI(
         model=settings.model,
@@ -62,7 +63,15 @@ def open_model(settings: LLMSettings) -> BaseChatModel:
         stream_usage=True,
         timeout=settings.timeout_seconds,
         max_retries=settings.max_retries,
+        http_async_client=DefaultAsyncHttpxClient(),  # ours to close: the default one is shared
     )
+
+
+async def close_model(model: BaseChatModel) -> None:
+    """Close the connections of a model that `open_model` made."""
+    client = getattr(model, "http_async_client", None)
+    if client is not None:
+        await client.aclose()
 
 
 def provider_of(settings: LLMSettings) -> str:

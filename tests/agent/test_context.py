@@ -67,7 +67,12 @@ async def test_a_long_conversation_is_compacted_unseen(settings: Settings) -> No
     model = ScriptedModel(replies=[Reply("unused")])
     rounds = 8
     model.replies = [
-        Reply(calls=[ToolUse("list_books", {"count": 500 + number})]) for number in range(rounds)
+        Reply(
+            "Reading.",
+            [ToolUse("list_books", {"count": 500 + number})],
+            input_tokens=600 + 1_500 * number,
+        )
+        for number in range(rounds)
     ]
     model.replies.append(Reply("The end."))
     async with Runtime.open(small, []) as runtime:
@@ -75,6 +80,7 @@ async def test_a_long_conversation_is_compacted_unseen(settings: Settings) -> No
         async with assistant_with(runtime, model, catalog) as assistant:
             events = await ask(assistant, "read them all")
     sizes = [sum(len(str(message.content)) for message in seen) // 4 for seen in model.seen]
-    assert max(sizes) < 20_000
-    assert only(events, "answer")
+    assert max(sizes) < 8_000
+    assert any("Summarise the conversation" in str(seen[-1].content) for seen in model.seen)
+    assert only(events, "answer")[0]["text"] == "The end."
     assert only(events, "run_finished") == [{"status": "finished"}]

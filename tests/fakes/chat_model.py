@@ -44,6 +44,8 @@ class Reply:
     """Raised after the text."""
     hold: asyncio.Event | None = None
     """Waited for after the first word."""
+    input_tokens: int = 10
+    """What it says it has read."""
 
     @property
     def finish_reason(self) -> str | None:
@@ -104,7 +106,11 @@ class ScriptedModel(BaseChatModel):
                 content="",
                 id=message_id,
                 response_metadata=metadata,
-                usage_metadata={"input_tokens": 10, "output_tokens": 5, "total_tokens": 15},
+                usage_metadata={
+                    "input_tokens": reply.input_tokens,
+                    "output_tokens": 5,
+                    "total_tokens": reply.input_tokens + 5,
+                },
                 chunk_position="last",
             )
         )
