@@ -11,8 +11,8 @@ from tests.simulator.client import client_of
 
 @pytest.fixture(scope="session")
 async def shop() -> AsyncIterator[SimulatedCluster]:
-    """The scene shop, shared: tests only look at it."""
-    async with SimulatedCluster("shop") as sim:
+    """The scene shop, shared: tests only look at it, and its faults all but stand still."""
+    async with SimulatedCluster("shop", speed=0.0001) as sim:
         yield sim
 
 
