@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -24,7 +23,7 @@ def main() -> int:
 
 
 def _run() -> int:
-    given = arguments.parse(sys.argv[1:])
+    given = arguments.parse()
     settings = arguments.configure(given)
     if given.command == "config":
         return output.show_config(settings)
@@ -32,15 +31,16 @@ def _run() -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    from api import access, app, server
+    from api import access, server
     from integrations.terminal.greeting import greet
 
     settings, made = access.settle_token(settings)
     ready = partial(greet, token=made, demo=settings.demo.enabled)
-    with server.bind(settings.server) as listener:
+    with server.bind(settings.server) as bound:
         async with _open(settings) as runtime, _assistant(runtime) as assistant:
-            api = app.create_app(runtime, assistant)
-            return await server.serve(api, settings.server, listener, ready)
+            from api.app import create_app
+
+            return await server.serve(create_app(runtime, assistant), settings.server, bound, ready)
 
 
 async def _call(given: argparse.Namespace, settings: Settings) -> int:
@@ -77,4 +77,4 @@ def _assistant(runtime: Runtime) -> AbstractAsyncContextManager[Assistant]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from cloudpilot.errors import CloudPilotError, SettingsError
 from cloudpilot.settings import ServerSettings
@@ -50,7 +50,7 @@ def bind(settings: ServerSettings) -> socket.socket:
 
 
 async def serve(
-    app: FastAPI, settings: ServerSettings, listener: socket.socket, ready: Callable[[str], None]
+    app: ASGIApp, settings: ServerSettings, listener: socket.socket, ready: Callable[[str], None]
 ) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code.
 

@@ -20,8 +20,8 @@ _OVERRIDES = {
 """Options that set a key of the configuration."""
 
 
-def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """Parse the arguments; `--help`, `--version` and mistakes (2) end the process here."""
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Parse the process's arguments; `--help`, `--version` and mistakes (2) end it here."""
     arguments = _parser().parse_args(argv)
     arguments.command = arguments.command or "serve"
     arguments.config = getattr(arguments, "config", None)
