@@ -46,7 +46,7 @@ T = TypeVar("T")
 def page(
     items: Sequence[T], keys: Iterable[str], limit: int, after: str | None
 ) -> tuple[Sequence[T], str | None]:
-    """Cut a page out of a list that is sorted by its keys.
+    """Cut a page out of a list that is sorted by its keys, part by part where `/` joins them.
 
     Returns:
         The page, and the key to continue after; None if nothing follows.
@@ -56,7 +56,8 @@ def page(
     if after is not None:
         start = next((i + 1 for i, name in enumerate(names) if name == after), -1)
         if start < 0:
-            start = sum(name <= after for name in names)
+            behind = after.split("/")
+            start = sum(name.split("/") <= behind for name in names)
     end = start + limit
     return items[start:end], names[end - 1] if end < len(names) else None
 
