@@ -1,4 +1,8 @@
-"""Fixtures: few, each a real object over the simulated cluster; nothing of ours is patched."""
+"""Fixtures: few, each a real object over a simulated or a real cluster; nothing is patched.
+
+Where the real control plane's programs are missing the tests on it are skipped with the reason; in
+CI, where Go could have built them, that is a failure.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,11 @@ from cloudpilot.kube.access import direct
 from cloudpilot.runtime import Runtime
 from cloudpilot.settings import ENVIRONMENT, Settings, load_settings
 from simulator import SimulatedCluster
+from tests.controlplane.assets import AssetsMissing, find_assets, required_here
+from tests.controlplane.cluster import ControlPlane
 from tools import toolsets
+
+NODES = 3
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +81,20 @@ async def shop_cluster(runtime: Runtime, shop: SimulatedCluster) -> Cluster:
 def context(runtime: Runtime) -> CallContext:
     """A call of the local human over REST, about the only cluster."""
     return runtime.context(Actor("local"), Door.REST)
+
+
+@pytest.fixture(scope="session")
+async def control_plane() -> AsyncIterator[ControlPlane]:
+    """One cluster with a few nodes for all tests; each works in a namespace of its own."""
+    try:
+        find_assets()
+    except AssetsMissing as missing:
+        if required_here():
+            pytest.fail(str(missing))
+        pytest.skip(str(missing))
+    async with ControlPlane.running() as cluster:
+        await cluster.add_nodes(NODES)
+        yield cluster
 
 
 async def connect(runtime: Runtime, simulated: SimulatedCluster) -> Cluster:

@@ -249,7 +249,9 @@ class KubeClient:
             check_read(path, query or {}, accept)
         else:
             check_write(method, path)
-        encoding = "gzip" if self.access.compress else "identity"
+        # A watch may be sent as several gzip members, of which not every reader sees the second.
+        packed = self.access.compress and "watch" not in (query or {})
+        encoding = "gzip" if packed else "identity"
         headers = {"Accept": accept, "Accept-Encoding": encoding, "User-Agent": "cloudpilot"}
         if token := await self.access.authorization():
             headers["Authorization"] = token

@@ -1,8 +1,4 @@
-"""Fixtures of the tests that need a real control plane: the cluster itself and a fresh namespace.
-
-Where the cluster's programs are missing these tests are skipped with the reason; in CI, where Go
-could have built them, that is a failure.
-"""
+"""What the tests on a real control plane share: their mark, their order and a fresh namespace."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -10,10 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.controlplane.assets import AssetsMissing, find_assets, required_here
 from tests.controlplane.cluster import ControlPlane
-
-NODES = 3
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -23,20 +16,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker(pytest.mark.e2e)
     items.sort(key=lambda item: here in item.path.parents)
-
-
-@pytest.fixture(scope="session")
-async def control_plane() -> AsyncIterator[ControlPlane]:
-    """One cluster with a few nodes for all tests; each works in a namespace of its own."""
-    try:
-        find_assets()
-    except AssetsMissing as missing:
-        if required_here():
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
-    async with ControlPlane.running() as cluster:
-        await cluster.add_nodes(NODES)
-        yield cluster
 
 
 @pytest.fixture

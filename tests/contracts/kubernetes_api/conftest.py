@@ -16,7 +16,6 @@ from simulator import SimulatedCluster
 from tests.contracts.kubernetes_api.server import Server, eventually
 from tests.controlplane.access import ADMIN, SERVICE_USER
 from tests.controlplane.cluster import ControlPlane
-from tests.e2e.conftest import control_plane  # noqa: F401 - a fixture
 
 _TIMEOUT = httpx.Timeout(30.0)
 
@@ -38,7 +37,7 @@ async def simulated_server() -> AsyncIterator[Server]:
 
 
 @pytest.fixture(scope="session")
-async def real_server(control_plane: ControlPlane) -> AsyncIterator[Server]:  # noqa: F811
+async def real_server(control_plane: ControlPlane) -> AsyncIterator[Server]:
     access = control_plane.access
     kubeconfig = json.loads(control_plane.kubeconfig(ADMIN).read_text())
     authority = kubeconfig["clusters"][0]["cluster"]["certificate-authority-data"]
