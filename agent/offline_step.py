@@ -25,6 +25,6 @@ def call(
     """Make a call about the cluster, and where wanted the namespace, of the question."""
     if namespaced and question.namespace:
         arguments["namespace"] = question.namespace
-    if question.cluster:
+    if question.cluster and operation != "list_clusters":
         arguments["cluster"] = question.cluster
     return Call(operation, {key: value for key, value in arguments.items() if value is not None})

@@ -10,7 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from langchain.agents.middleware.model_call_limit import ModelCallLimitExceededError
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    ToolCall,
+    ToolMessage,
+)
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.errors import GraphRecursionError
@@ -123,27 +129,22 @@ class Turns:
 
     async def _close_calls(self, state: StateSnapshot, context: TurnContext) -> list[ToolMessage]:
         """Answer tool calls that an ended run left open: a provider refuses such a history."""
-        messages: Sequence[Any] = state.values.get("messages", ())
-        answered = {m.tool_call_id for m in messages if isinstance(m, ToolMessage)}
         closed = []
-        for message in messages:
-            for call in message.tool_calls if isinstance(message, AIMessage) else ():
-                if call["id"] in answered:
-                    continue
-                plan = await self._proposals.of_call(context.thread_id, call["id"] or "")
-                outcome: dict[str, object] = {"says": "the run ended before this call did"}
-                if plan is not None:
-                    outcome = describe_outcome(plan)
-                    if plan.state in UNDECIDED:
-                        outcome["says"] = "the user moved on before the plan was decided"
-                closed.append(
-                    ToolMessage(
-                        fence(outcome, operation=call["name"]),
-                        tool_call_id=call["id"],
-                        name=call["name"],
-                        status="error",
-                    )
+        for call in _open_calls(state):
+            plan = await self._proposals.of_call(context.thread_id, call["id"] or "")
+            outcome: dict[str, object] = {"says": "the run ended before this call did"}
+            if plan is not None:
+                outcome = describe_outcome(plan)
+                if plan.state in UNDECIDED:
+                    outcome["says"] = "the user moved on before the plan was decided"
+            closed.append(
+                ToolMessage(
+                    fence(outcome, operation=call["name"]),
+                    tool_call_id=call["id"],
+                    name=call["name"],
+                    status="error",
                 )
+            )
         return closed
 
     async def _told(self, run: Run) -> set[str]:
@@ -236,8 +237,17 @@ def _is_own(run: Run, state: StateSnapshot) -> bool:
 
 def _nothing_to_resume(run: Run, state: StateSnapshot) -> bool:
     """Say whether the plan's outcome was told already, by a run that came before."""
-    resumes = run.payload.get("plan_id") is not None
-    return resumes and _interrupt_of(run, state) is None and not _is_own(run, state)
+    if run.payload.get("plan_id") is None or _is_own(run, state):
+        return False
+    return _interrupt_of(run, state) is None and not _open_calls(state)
+
+
+def _open_calls(state: StateSnapshot) -> list[ToolCall]:
+    """Return the tool calls that have no result."""
+    messages: Sequence[Any] = state.values.get("messages", ())
+    answered = {m.tool_call_id for m in messages if isinstance(m, ToolMessage)}
+    calls = [c for m in messages if isinstance(m, AIMessage) for c in m.tool_calls]
+    return [call for call in calls if call["id"] not in answered]
 
 
 def _final_text(state: StateSnapshot) -> str:
