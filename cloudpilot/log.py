@@ -17,7 +17,12 @@ from typing import Any, TextIO
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """The id of the request that is being served; every log line and answer carries it."""
 
-_RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_RECORD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {
+    "message",
+    "asctime",
+    "taskName",
+    "color_message",  # uvicorn says everything twice
+}
 _SECRET = re.compile(
     r"""
     (?<![\w-])(?-i:eyJ)[\w-]{8,}+\.[\w.-]++

@@ -58,7 +58,8 @@ class Workload(_Part, frozen=True):
     """A Deployment, StatefulSet or DaemonSet in short form, with its Service.
 
     `cpu` and `memory` are "request/limit". `service` names another selector than the pods'
-    labels, `null` makes none. `sidecars` are further containers, name to image.
+    labels, `null` makes none. `labels` come on top of `app`. `sidecars` are further containers,
+    name to image.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Workload(_Part, frozen=True):
     age: str = "12d"
     port: int = 8080
     service: dict[str, str] | None = msgspec.field(default_factory=dict)
+    labels: dict[str, str] = {}
     cpu: str = "50m/500m"
     memory: str = "64Mi/256Mi"
     env: dict[str, str] = {}
@@ -315,7 +317,7 @@ def _condition(kind: str, status: str, reason: str, now: str) -> Obj:
 
 
 def _workload(workload: Workload) -> list[Obj]:
-    labels = {"app": workload.name}
+    labels = {"app": workload.name, **workload.labels}
     metadata = {"name": workload.name, "namespace": workload.namespace, "labels": labels}
     requests, limits = {}, {}
     for name, value in (("cpu", workload.cpu), ("memory", workload.memory)):
