@@ -85,8 +85,8 @@ class Store(Generic[T]):
         for obj in objects:
             namespace, name = key_of(obj)
             old = self.upsert(obj) or before.get(namespace, {}).pop(name, None)
-            version = obj.metadata.resource_version
-            if old is None or not version or old.metadata.resource_version != version:
+            # Not by resourceVersion: a cluster restored from a backup counts from the past.
+            if old != obj:
                 changes.append((old, obj))
         changes.extend((gone, None) for left in before.values() for gone in left.values())
         return changes

@@ -79,3 +79,12 @@ def test_asking_for_what_is_not_there_changes_nothing() -> None:
     assert store.get("a", "x") is None
     assert store.remove(("a", "x")) is None
     assert list(store.list("a")) == list(store.list()) == []
+
+
+def test_other_content_under_the_same_version_is_told() -> None:
+    store: Store[KubeObject] = Store()
+    before, after = an_object(("a", "x"), "1"), an_object(("a", "x"), "1")
+    after.metadata.labels = {"restored": "from a backup"}
+    store.upsert(before)
+    assert list(store.replace([after])) == [(before, after)]
+    assert list(store.replace([after])) == []

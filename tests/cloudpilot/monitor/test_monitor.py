@@ -179,7 +179,7 @@ class MonitorMachine(RuleBasedStateMachine):
 
 
 TestMonitor = MonitorMachine.TestCase
-TestMonitor.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+TestMonitor.settings = settings(max_examples=30, stateful_step_count=20, deadline=None)
 
 
 async def test_everything_is_known_and_fresh_once_settled(shop_cluster: Cluster) -> None:
