@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,6 @@ from cloudpilot.settings import Settings
 from integrations.terminal import arguments, output
 
 if TYPE_CHECKING:
-    from agent.assistant import Assistant
     from cloudpilot.runtime import Runtime
 
 
@@ -31,13 +30,14 @@ def _run() -> int:
 
 
 async def _serve(settings: Settings) -> int:
+    from agent.assistant import open_assistant
     from api import access, server
     from integrations.terminal.greeting import greet
 
     settings, made = access.settle_token(settings)
     ready = partial(greet, token=made, demo=settings.demo.enabled)
     with server.bind(settings.server) as bound:
-        async with _open(settings) as runtime, _assistant(runtime) as assistant:
+        async with _open(settings) as runtime, open_assistant(runtime, recover=True) as assistant:
             from api.app import create_app
 
             return await server.serve(create_app(runtime, assistant), settings.server, bound, ready)
@@ -47,7 +47,7 @@ async def _call(given: argparse.Namespace, settings: Settings) -> int:
     from integrations.terminal import commands
 
     async with _open(settings) as runtime:
-        return await commands.call(given, runtime, partial(_assistant, runtime))
+        return await commands.call(given, runtime)
 
 
 @asynccontextmanager
@@ -67,13 +67,6 @@ async def _open(settings: Settings) -> AsyncIterator[Runtime]:
         if settings.demo.enabled:
             runtime.clusters.attach("demo", direct(demo.url, demo.token), ClusterSource.SIMULATED)
         yield runtime
-
-
-def _assistant(runtime: Runtime) -> AbstractAsyncContextManager[Assistant]:
-    from agent.assistant import Assistant
-
-    parts = (runtime.catalog, runtime.clusters, runtime.database, runtime.plans)
-    return Assistant.open(runtime.settings, *parts)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +36,7 @@ from cloudpilot.db.threads import (
 from cloudpilot.errors import InvalidArguments, NotFound, ThreadBusy
 from cloudpilot.operation import Catalog
 from cloudpilot.plans.plan import Plan
+from cloudpilot.runtime import Runtime
 from cloudpilot.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -94,6 +95,7 @@ class Assistant:
         plans: PlanBook,
         *,
         model: BaseChatModel | None = None,
+        recover: bool = True,
     ) -> AsyncIterator[Assistant]:
         """Open the checkpoints, go on with interrupted runs, hear of decided plans.
 
@@ -104,6 +106,8 @@ class Assistant:
             database: Where threads and events are kept.
             plans: Where proposed changes are kept.
             model: Takes the place of the configured language model.
+            recover: Whether runs without an end are ours to go on with. Not so for a command
+                beside a server, whose runs are alive.
 
         Raises:
             SettingsError: the model's or the checkpoints' configuration cannot be used.
@@ -126,8 +130,9 @@ class Assistant:
             assistant = cls(threads, runs, clusters, plans, saver)
             plans.on_decided(assistant.plan_decided)
             try:
-                await runs.recover()
-                await assistant.resume_decided()
+                if recover:
+                    await runs.recover()
+                    await assistant.resume_decided()
                 yield assistant
             finally:
                 await runs.aclose()
@@ -295,6 +300,18 @@ class Assistant:
             raise ThreadBusy(
                 "the thread is going on after a decision on its plan", hint="try again in a moment"
             )
+
+
+def open_assistant(runtime: Runtime, *, recover: bool) -> AbstractAsyncContextManager[Assistant]:
+    """Open the assistant over everything that is open; see `Assistant.open`."""
+    return Assistant.open(
+        runtime.settings,
+        runtime.catalog,
+        runtime.clusters,
+        runtime.database,
+        runtime.plans,
+        recover=recover,
+    )
 
 
 def _check_message(message: str) -> None:

@@ -5,14 +5,17 @@ Each text says which namespace and cluster it is about, and when a result was on
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from agent.offline_question import Question, Result
 
+_KINDS = {"config_maps": "ConfigMaps", "secrets": "Secrets"}
 _GIBIBYTE = 1024**3
 _MOST_ROWS = 20
 _LONGEST_CAUSE = 240
+_COUNTS = re.compile(r"\bhow many\b|\bcount\b|\bnumber of\b|几个|多少")
 
 
 def failing_pods(question: Question, result: Result) -> str:
@@ -38,17 +41,20 @@ def pods(question: Question, result: Result) -> str:
     total, failing = result.data.get("total", len(rows)), result.data.get("failing")
     if not rows:
         return _t(question, f"There are no pods {where}.", f"{where}没有 Pod。")
+    counts = bool(_COUNTS.search(question.lower))
     head = _t(
         question,
-        f"There {_count(total, 'is 1 pod', 'pods', are=True)} {where}; {failing or 'no'} failing:",
-        f"{where}共有 {total} 个 Pod，其中 {failing or 0} 个故障：",
+        f"There {_count(total, 'is 1 pod', 'pods', are=True)} {where}; {failing or 'none'} failing",
+        f"{where}共有 {total} 个 Pod，其中 {failing or 0} 个故障",
     )
+    if counts:
+        return _join(head + _t(question, ".", "。"), freshness(question, result))
     lines = [
         f"- {row['namespace']}/{row['name']}: {row['status']}, ready {row['ready']}, "
         f"{_count(row['restarts'], 'restart', 'restarts')}" + _on(row)
         for row in rows[:_MOST_ROWS]
     ]
-    return _join(head, *lines, rest(question, result))
+    return _join(head + _t(question, ":", "："), *lines, rest(question, result))
 
 
 def matching_pods(question: Question, results: Sequence[Result]) -> list[dict[str, Any]]:
@@ -162,7 +168,7 @@ def overview(question: Question, result: Result) -> str:
     if nodes_ := data.get("nodes"):
         lines.append(f"- Nodes: {nodes_['ready']} of {nodes_['total']} ready")
     counts = [
-        f"{data[key]} {key.replace('config_maps', 'ConfigMaps')}"
+        f"{data[key]} {_KINDS.get(key, key)}"
         for key in ("namespaces", "deployments", "services", "config_maps", "secrets", "gateways")
         if data.get(key) is not None
     ]
@@ -194,13 +200,34 @@ def error(question: Question, result: Result) -> str:
 
 
 def what_i_can(question: Question, examples: Sequence[str]) -> str:
-    """Say that the question was not understood, and which ones would be."""
-    head = _t(
-        question,
-        "I did not understand that. Without a language model I can answer, for example:",
-        "我没有理解这个问题。未配置语言模型时，我可以回答例如：",
-    )
+    """Say which questions are understood."""
+    head = _t(question, "I answer by rules, for example:", "我按规则回答，例如：")
     return _join(head, *(f"- {example}" for example in examples))
+
+
+def not_understood(question: Question, examples: Sequence[str]) -> str:
+    """Say that the question was not understood, and which ones would be."""
+    head = _t(question, "I did not understand that.", "我没有理解这个问题。")
+    return f"{head} {what_i_can(question, examples)}"
+
+
+def cannot(question: Question) -> str:
+    """Say that there is no operation for what was asked."""
+    return _t(
+        question,
+        "I cannot do that yet: I read pods, nodes, namespaces, gateways and totals, and change "
+        "Istio Gateways.",
+        "目前还不支持：我可以读取 Pod、节点、命名空间、网关和总数，并修改 Istio Gateway。",
+    )
+
+
+def only_counted(question: Question, kind: str) -> str:
+    """Say that a kind is only counted, before its pods are told instead."""
+    return _t(
+        question,
+        f"I only count {kind} so far; what can be told is which of their pods fail.",
+        f"目前只能统计 {kind} 的数量；下面是其中出现故障的 Pod。",
+    )
 
 
 def place(question: Question, result: Result) -> str:
@@ -208,6 +235,9 @@ def place(question: Question, result: Result) -> str:
     namespace = result.arguments.get("namespace") or result.data.get("namespace")
     cluster = result.data.get("cluster")
     of = f" of cluster {cluster}" if cluster else ""
+    if node_ := result.arguments.get("node"):
+        of = f" of cluster {cluster}" if cluster else ""
+        return _t(question, f"on node {node_}{of}", f"节点 {node_} 上")
     if question.chinese:
         where = f"命名空间 {namespace} " if namespace and namespace != "*" else ""
         return f"集群 {cluster} {where}中" if cluster else f"{where}中"

@@ -63,6 +63,11 @@ def change_gateway(question: Question) -> Step:
     missing += ["the new host or port"] if not hosts and port is None else []
     if missing:
         return _ask(question, missing)
+    if hosts and port is not None and re.search(r"\badd\b.*\bport\b", question.lower):
+        return (
+            "By rules I change hosts or ports of servers that are there, but cannot add a server; "
+            "propose that over REST: PATCH the gateway with `set_servers`."
+        )
     found = question.last("get_gateway")
     if found is None:
         return [call(question, "get_gateway", namespaced=True, name=name)]

@@ -29,6 +29,7 @@ _NAMESPACE = (
     rf"(?:\bnamespace|\bns|(?<!\w)-n)[ =]+[\"'`]?({_NAME})",
     rf"\b(?:in|from|of|within|inside)\s+(?:the\s+)?[\"'`]?({_NAME})[\"'`]?\s+namespace\b",
     rf"\b(?:in|from|within|inside)\s+(?:the\s+)?[\"'`]?({_NAME})",
+    rf"\bthe\s+({_NAME})\s+namespace\b",
     rf"命名空间\s*[\"'`“]?({_NAME})",
     rf"({_NAME})\s*(?:命名空间|空间)",
     rf"在\s*({_NAME})",
@@ -119,6 +120,14 @@ class Question:
             for found in re.finditer(pattern, self.lower):
                 if found[1] not in taken:
                     return str(found[1])
+        return None
+
+    @property
+    def node(self) -> str | None:
+        """The node whose pods are asked for."""
+        for found in re.finditer(rf"\bon\s+(?:the\s+)?(?:node\s+)?({_NAME})", self.lower):
+            if found[1] not in (*_FILLER, *self.clusters):
+                return str(found[1])
         return None
 
     def named(self, noun: str) -> str | None:

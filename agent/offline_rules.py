@@ -28,6 +28,11 @@ _BAD = (
     r"fail|broken|crash|unhealthy|wrong|problem|error|trouble|not (?:running|ready|starting|work)"
     r"|oom|pending|restart|stuck|down\b|bad\b|issue|故障|失败|异常|问题|崩溃|不正常|出错|挂了"
 )
+_ONLY_COUNTED = r"\b(?:deployments|services)\b"
+_NOT_OFFERED = (
+    r"\blogs?\b|日志|扩容|缩容|^\W*(?:(?:please|can you|could you)\s+)*"
+    r"(?:scale|restart|roll\s?back|drain|(?:un)?cordon|evict|patch|apply|exec)\b"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,11 @@ def next_step(question: Question) -> Step:
             return rule.step(question)
     if question.pod:
         return _pod(question)
-    return say.what_i_can(question, [example for rule in RULES for example in rule.examples])
+    return say.not_understood(question, _examples())
+
+
+def _examples() -> list[str]:
+    return [example for rule in RULES for example in rule.examples]
 
 
 def _one_call(
@@ -81,8 +90,10 @@ def _one_call_failing(question: Question) -> Step:
     if result := question.last("list_pods"):
         if result.error:
             return say.error(question, result)
-        return say.failing_pods(question, result)
-    return [call(question, "list_pods", namespaced=True, failing=True)]
+        told = say.failing_pods(question, result)
+        counted = re.search(_ONLY_COUNTED, question.lower)
+        return f"{say.only_counted(question, counted[0])}\n{told}" if counted else told
+    return [call(question, "list_pods", namespaced=True, failing=True, node=question.node)]
 
 
 def _pod(question: Question) -> Step:
@@ -139,6 +150,12 @@ def _events(question: Question) -> Step:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        "help",
+        r"\bwhat can you (?:do|answer)\b|^\W*(?:help|hello|hi|hey)\b|^\W*(?:你好|帮助|你能做什么)",
+        lambda question: say.what_i_can(question, _examples()),
+    ),
+    Rule("what no operation does", _NOT_OFFERED, say.cannot),
     Rule(
         "change a gateway",
         r"\b(update|change|edit|modify|set(?! up)|switch)\b.*\bgateway\b"
@@ -211,4 +228,6 @@ RULES: tuple[Rule, ...] = (
 
 
 def _pods(question: Question) -> Step:
-    return _one_call("list_pods", say.pods, namespaced=True)(question)
+    if result := question.last("list_pods"):
+        return say.error(question, result) if result.error else say.pods(question, result)
+    return [call(question, "list_pods", namespaced=True, node=question.node)]

@@ -63,7 +63,7 @@ class ToolErrors(AgentMiddleware[Any, Any, Any]):
         except (ApprovalRequired, GraphBubbleUp):
             raise
         except CloudPilotError as error:
-            text = f"{error.message}. {error.hint}".rstrip(". ") + "."
+            text = sentences(error.message, error.hint)
         except Exception:  # noqa: BLE001 - the edge of a node: a bug in a tool must not end the run
             logger.exception("the tool %s failed", name)
             text = f"{name} failed with an internal error; it is in the log."
@@ -114,6 +114,12 @@ class ToolErrors(AgentMiddleware[Any, Any, Any]):
                 elif self._toolbelt.writes(call["name"]):
                     count = 0
         return count
+
+
+def sentences(*parts: str) -> str:
+    """Join texts as sentences."""
+    whole = [part[:1].upper() + part[1:] if i else part for i, part in enumerate(parts) if part]
+    return " ".join(part if part.endswith((".", "?", "!")) else f"{part}." for part in whole)
 
 
 def _signature(name: str, arguments: Any) -> str:

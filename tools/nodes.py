@@ -40,7 +40,7 @@ async def list_nodes(ctx: CallContext) -> NodeList:
     )
 
 
-@toolset.operation("GET /nodes/{name}", example={"name": "node-a"})
+@toolset.operation("GET /nodes/{name}", example={"name": "worker-1"})
 async def get_node(ctx: CallContext, name: Name) -> NodeAnswer:
     """Show one node: status, roles, versions, capacity, problems, taints."""
     monitor = ctx.cluster.monitor

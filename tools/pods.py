@@ -132,6 +132,8 @@ async def list_pods(
         failures += summary.failing
         if summary.failing or not failing:
             rows.append(pod)
+    if node is not None and not any(pod.spec.node_name == node for pod in rows):
+        _check_node(ctx, node)
     shown, following = page(rows, (f"{p.namespace}/{p.name}" for p in rows), limit, after)
     return PodList(
         **dict(monitor.freshness("Pod")),
@@ -146,7 +148,7 @@ async def list_pods(
 
 @toolset.operation(
     "GET /namespaces/{namespace}/pods/{name}",
-    example={"namespace": "kube-system", "name": "coredns"},
+    example={"namespace": "payments", "name": "ledger-0"},
 )
 async def get_pod(ctx: CallContext, namespace: Namespace, name: Name) -> PodAnswer:
     """Show one pod: status and why, containers with images, limits and last state, events.
@@ -178,6 +180,13 @@ def _check_namespace(ctx: CallContext, namespace: str) -> None:
     monitor = ctx.cluster.monitor
     if monitor.namespace(namespace) is None:
         raise no_such("namespace", namespace, (item.name for item in monitor.namespaces()))
+
+
+def _check_node(ctx: CallContext, node: str) -> None:
+    """Tell an empty node from none; pods may outlive their node, so they are looked for first."""
+    nodes = ctx.cluster.cache["Node"]
+    if nodes.state.known and nodes.get("", node) is None:
+        raise no_such("node", node, (item.name for item in nodes.list()))
 
 
 def _row(pod: Pod) -> PodRow:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from cloudpilot.context import LOCAL_HUMAN, Door
 from cloudpilot.errors import ApprovalRequired, InvalidArguments
@@ -15,24 +13,23 @@ from cloudpilot.plans.plan import PlanState
 from cloudpilot.runtime import Runtime
 from integrations.terminal import output
 
-if TYPE_CHECKING:  # the agent takes seconds to import, and only `ask` needs it
-    from agent.assistant import Assistant
-
-OpenAssistant = Callable[[], "AbstractAsyncContextManager[Assistant]"]
 _SETTLE_SECONDS = 10.0
 
 
-async def call(given: argparse.Namespace, runtime: Runtime, assistant: OpenAssistant) -> int:
+async def call(given: argparse.Namespace, runtime: Runtime) -> int:
     """Run the command that was given."""
     if given.command == "plans":
         return await plans(runtime, given)
     await _settle(runtime, given.cluster)
     if given.command == "run":
         return await run_operation(runtime, given)
+    # The agent takes seconds to import, and only this needs it.
+    from agent.assistant import open_assistant
     from integrations.terminal.ask import ask
 
-    async with assistant() as opened:
-        return await ask(runtime, opened, given)
+    # A server that uses the same database goes on with its own runs; they are not ours.
+    async with open_assistant(runtime, recover=False) as assistant:
+        return await ask(runtime, assistant, given)
 
 
 async def _settle(runtime: Runtime, name: str | None) -> None:

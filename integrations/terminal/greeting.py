@@ -10,7 +10,7 @@ from integrations.terminal import output
 EXAMPLE_QUESTIONS = (
     "which pods are failing and why?",
     "how are the nodes?",
-    "show me the gateways in shop",
+    "show me the gateways",
 )
 
 

@@ -41,7 +41,7 @@ async def test_malformed_arguments_come_back_as_one_sentence(
     assert only(events, "answer")[0]["text"] == "sorry"
     finished = only(events, "tool_finished")
     if finished[0]["status"] == "error":
-        assert "send one JSON object with these fields: count" in told(model)[0]
+        assert "Send one JSON object with these fields: count" in told(model)[0]
 
 
 async def test_arguments_that_are_no_object_are_never_executed(
@@ -53,7 +53,7 @@ async def test_arguments_that_are_no_object_are_never_executed(
     assert only(events, "tool_finished")[0]["status"] == "error"
     assert told(model) == [
         "error: the arguments of list_books were not a JSON object. "
-        "send one JSON object with these fields: count."
+        "Send one JSON object with these fields: count."
     ]
 
 
@@ -71,7 +71,7 @@ async def test_wrong_arguments_name_the_field(runtime: Runtime, books: Catalog) 
         await ask(assistant, "go")
     wrong, unknown = told(model)
     assert "count: Input should be a valid integer" in wrong
-    assert unknown == "error: list_books has no argument config, runtime. it takes: count."
+    assert unknown == "error: list_books has no argument config, runtime. It takes: count."
 
 
 async def test_an_unknown_tool_is_told_the_names(runtime: Runtime, books: Catalog) -> None:
@@ -90,7 +90,7 @@ async def test_an_error_tells_its_hint_and_a_bug_tells_nothing(
     async with assistant_with(runtime, model, books) as assistant:
         events = await ask(assistant, "go")
     lost, burning = told(model)
-    assert lost == "error: there is no book 'lost'. did you mean book-1?."
+    assert lost == "error: there is no book 'lost'. Did you mean book-1?"
     assert "internal error" in burning
     assert "do-not-show-this" not in json.dumps([event.data for event in events])
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from agent.assistant import Started
+from agent.assistant import Started, open_assistant
+from cloudpilot.db.threads import RunStatus
 from cloudpilot.operation import Catalog
 from cloudpilot.runtime import Runtime
-from tests.agent.conversation import SECONDS, assistant_with, only, read, script
+from tests.agent.conversation import ME, SECONDS, assistant_with, only, read, script
 from tests.agent.doomed import POINTS, counting, settings_in
 from tests.fakes.chat_model import Reply, ToolUse
 
@@ -64,3 +65,13 @@ async def test_a_killed_run_goes_on_after_the_next_start(tmp_path: Path, point: 
     assert len(only(events, "tool_started")) == len(only(events, "tool_finished")) == 1
     executions = 2 if point == "in a tool" else 1
     assert len((tmp_path / "executions").read_text()) == executions
+
+
+async def test_a_command_beside_a_server_leaves_its_runs_alone(tmp_path: Path) -> None:
+    started = await live_and_die(tmp_path, POINTS[0])
+    async with (
+        Runtime.open(settings_in(tmp_path), []) as runtime,
+        open_assistant(runtime, recover=False) as beside,
+    ):
+        run = await beside.run(started.run_id, ME)
+        assert (run.status, run.attempts) == (RunStatus.RUNNING, 1)

@@ -53,7 +53,9 @@ async def test_failing_pods_come_with_the_reason(
 async def test_pods_of_a_node_are_listed(shop_cluster: Cluster, context: CallContext) -> None:
     answer = await list_pods(context, node="worker-2")
     assert {row.node for row in answer.items} == {"worker-2"}
-    assert (await list_pods(context, node="nowhere")).total == 0
+    assert (await list_pods(context, node="worker-2", namespace="default")).total == 0
+    with pytest.raises(NotFound, match="there is no node 'worker-9'"):
+        await list_pods(context, node="worker-9")
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 500])
