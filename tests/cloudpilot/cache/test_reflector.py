@@ -10,57 +10,14 @@ from typing import Any
 
 import pytest
 
-from cloudpilot.cache.informer import Counter, Informer
+from cloudpilot.cache.informer import Informer
 from cloudpilot.cache.reflector import Backoff, SyncStatus
 from cloudpilot.kube.access import direct
 from cloudpilot.kube.client import KubeClient
 from cloudpilot.kube.kinds import KINDS, Pod
+from tests.cloudpilot.cache.script import Script, gone, pod, pods
 from tests.cloudpilot.waiting import eventually
 from tests.fakes.scripted_server import SILENCE, Asked, Reply, ScriptedServer
-
-Event = tuple[str, dict[str, Any]]
-
-
-def pod(name: str, version: int = 1, **parts: Any) -> dict[str, Any]:
-    metadata = {"name": name, "namespace": "default", "resourceVersion": str(version)}
-    return {"metadata": metadata, "spec": {"containers": [{"name": "c"}]}, **parts}
-
-
-def pods(*items: Any, version: str = "10", **meta: Any) -> dict[str, Any]:
-    return {"kind": "PodList", "metadata": {"resourceVersion": version, **meta}, "items": items}
-
-
-def gone() -> dict[str, Any]:
-    return {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
-
-
-async def stream(*events: Event | bytes) -> AsyncIterator[bytes]:
-    """Events in order, then an open silence."""
-    for event in events:
-        if isinstance(event, bytes):
-            yield event
-        else:
-            yield json.dumps({"type": event[0], "object": event[1]}).encode() + b"\n"
-    await asyncio.Event().wait()
-
-
-class Script:
-    """Answers lists and watches in turn; the last of each repeats."""
-
-    def __init__(self, *, lists: list[Any], watches: list[Any] | None = None) -> None:
-        self._lists = lists
-        self._watches = watches or [()]
-        self.listed: list[Asked] = []
-        self.watched: list[Asked] = []
-
-    def __call__(self, asked: Asked) -> Reply:
-        if asked.watches:
-            answer = self._watches[min(len(self.watched), len(self._watches) - 1)]
-            self.watched.append(asked)
-            return answer if isinstance(answer, Reply) else Reply(stream(*answer))
-        answer = self._lists[min(len(self.listed), len(self._lists) - 1)]
-        self.listed.append(asked)
-        return answer if isinstance(answer, Reply) else Reply(answer)
 
 
 @asynccontextmanager
@@ -330,65 +287,6 @@ async def test_removed_version_is_asked_for_again() -> None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await client.close()
-
-
-def table(rows: int, version: Any = "10", kind: Any = "Table", **meta: Any) -> dict[str, Any]:
-    metadata = {"resourceVersion": version, **meta}
-    return {"kind": kind, "metadata": metadata, "rows": [{"cells": []}] * rows}
-
-
-@asynccontextmanager
-async def counting(script: Script) -> AsyncIterator[Counter]:
-    async with ScriptedServer(script) as server:
-        client = KubeClient(direct(server.url, "x"), connect_seconds=2, read_seconds=2)
-        counter = Counter(client, "secrets", poll_seconds=0.05)
-        task = asyncio.create_task(counter.run())
-        try:
-            yield counter
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await client.close()
-
-
-async def test_count_is_the_first_row_and_the_remaining() -> None:
-    meta = {"continue": "next", "remainingItemCount": 41}
-    async with counting(Script(lists=[table(1, **meta)])) as counter:
-        await asyncio.wait_for(counter.settled.wait(), 10)
-        assert counter.value == 42
-
-
-async def test_count_follows_events_and_repeated_ones_count_once() -> None:
-    events = (
-        ("ADDED", table(1, "11")),
-        ("ADDED", table(1, "11")),
-        ("MODIFIED", table(1, "12")),
-        ("DELETED", table(1, "13")),
-        ("DELETED", table(1, "13")),
-        ("BOOKMARK", table(0, "14")),
-        ("ADDED", table(1, "15")),
-        ("ADDED", table(1, "16")),
-    )
-    async with counting(Script(lists=[table(1)], watches=[events])) as counter:
-        await eventually(lambda: counter.value == 3)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        table(1, **{"continue": "next"}),
-        table(1, version=""),
-        table(1, kind="SecretList"),
-        {"kind": "Table"},
-        {},
-        Reply(b"<html>"),
-    ],
-)
-async def test_count_that_cannot_be_trusted_is_unknown(answer: Any) -> None:
-    async with counting(Script(lists=[answer])) as counter:
-        await asyncio.wait_for(counter.settled.wait(), 10)
-        assert counter.value is None
-        assert counter.state.status is SyncStatus.UNREACHABLE
 
 
 def test_backoff_doubles_with_jitter_up_to_30_s_and_calms_down() -> None:
