@@ -25,14 +25,8 @@ from agent.turn import Turns
 from cloudpilot.clusters import Clusters
 from cloudpilot.context import Actor
 from cloudpilot.db.session import Database
-from cloudpilot.db.threads import (
-    NewRun,
-    Run,
-    RunStatus,
-    StoredEvent,
-    Thread,
-    ThreadStore,
-)
+from cloudpilot.db.thread_records import NewRun, Run, RunStatus, StoredEvent, Thread
+from cloudpilot.db.threads import ThreadStore
 from cloudpilot.errors import InvalidArguments, NotFound, ThreadBusy
 from cloudpilot.operation import Catalog
 from cloudpilot.plans.plan import Plan

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable
 
 from agent.events import Event, Token
-from cloudpilot.db.threads import Run, ThreadStore
+from cloudpilot.db.thread_records import Run
+from cloudpilot.db.threads import ThreadStore
 from cloudpilot.errors import DatabaseUnavailable
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cloudpilot.db.threads import NewEvent
+from cloudpilot.db.thread_records import NewEvent
 from cloudpilot.errors import CloudPilotError
 from cloudpilot.plans.plan import Plan
 

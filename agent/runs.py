@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from agent.event_writer import EventWriter
 from agent.events import Event, Failure, RunFinished, RunStarted
-from cloudpilot.db.threads import ACTIVE, NewRun, Run, RunStatus, StoredEvent, ThreadStore
+from cloudpilot.db.thread_records import ACTIVE, NewRun, Run, RunStatus, StoredEvent
+from cloudpilot.db.threads import ThreadStore
 from cloudpilot.errors import (
     CloudPilotError,
     Conflict,

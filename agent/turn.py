@@ -32,7 +32,8 @@ from agent.seed import with_context
 from agent.toolbelt import TurnContext
 from cloudpilot.clusters import Clusters
 from cloudpilot.context import Actor, ActorKind
-from cloudpilot.db.threads import Run, ThreadStore
+from cloudpilot.db.thread_records import Run
+from cloudpilot.db.threads import ThreadStore
 from cloudpilot.errors import ModelUnavailable, NotFound, TooManyRequests
 
 logger = logging.getLogger(__name__)

@@ -17,7 +17,7 @@ from api.deps import ActorDep, AssistantDep
 from api.envelope import enveloped, success
 from api.stream import EVENT_STREAM, event_stream
 from cloudpilot.arguments import ClusterName, Namespace
-from cloudpilot.db.threads import RunStatus
+from cloudpilot.db.thread_records import RunStatus
 
 _NEWEST = 2**53  # what a browser can count to
 ThreadId = Annotated[str, Path(description="Id of the thread.", pattern=r"^[A-Za-z0-9_-]{1,64}$")]

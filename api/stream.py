@@ -15,7 +15,7 @@ from typing import Any
 import anyio
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from cloudpilot.db.threads import StoredEvent
+from cloudpilot.db.thread_records import StoredEvent
 from cloudpilot.errors import CloudPilotError
 from cloudpilot.log import request_id
 

@@ -7,92 +7,27 @@ write lock), so numbering events and admitting runs are serial for each thread.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloudpilot.db.models import EventRow, RunRow, ThreadRow
-from cloudpilot.db.session import Database, clock, utc
+from cloudpilot.db.session import Database, clock
+from cloudpilot.db.thread_records import (
+    ACTIVE,
+    NewEvent,
+    NewRun,
+    Run,
+    RunStatus,
+    StoredEvent,
+    Thread,
+    event_of,
+    run_of,
+    thread_of,
+)
 from cloudpilot.errors import NotFound, ThreadBusy
-
-
-class RunStatus(StrEnum):
-    """Where a run is in its life; the first three keep its thread busy."""
-
-    QUEUED = "queued"
-    """Accepted; begins when the thread's present run ends."""
-    RUNNING = "running"
-    WAITING = "waiting"
-    """Stopped at a proposed write until a human decides."""
-    FINISHED = "finished"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-
-
-ACTIVE = (RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.WAITING)
-
-
-@dataclass(frozen=True, slots=True)
-class Thread:
-    """A conversation."""
-
-    id: str
-    owner: str
-    title: str
-    cluster: str | None
-    namespace: str | None
-    created_at: datetime
-    updated_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class NewRun:
-    """A turn that is asked for."""
-
-    id: str
-    thread_id: str
-    owner: str
-    payload: dict[str, Any]
-    resumes: bool = False
-    """Answers a waiting run; refused quietly where none waits."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One turn of a thread."""
-
-    id: str
-    thread_id: str
-    owner: str
-    status: RunStatus
-    payload: dict[str, Any]
-    attempts: int
-    created_at: datetime
-    finished_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """An event before it has its number."""
-
-    type: str
-    data: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredEvent:
-    """An event of a thread's stream."""
-
-    thread_id: str
-    seq: int
-    run_id: str
-    type: str
-    data: dict[str, Any]
-    at: datetime
 
 
 class ThreadStore:
@@ -117,13 +52,13 @@ class ThreadStore:
                 updated_at=now,
             )
             session.add(row)
-            return _thread(row)
+            return thread_of(row)
 
     async def find(self, thread_id: str) -> Thread | None:
         """Return the thread, or None."""
         async with self._database.transaction() as session:
             row = await session.get(ThreadRow, thread_id)
-            return _thread(row) if row else None
+            return thread_of(row) if row else None
 
     async def look_at(self, thread_id: str, cluster: str | None, namespace: str | None) -> None:
         """Remember which cluster and namespace the conversation is about now."""
@@ -140,7 +75,7 @@ class ThreadStore:
         query = select(ThreadRow).where(ThreadRow.owner == owner).order_by(*order)
         async with self._database.transaction() as session:
             rows = await session.scalars(query.limit(limit).offset(offset))
-            return [_thread(row) for row in rows]
+            return [thread_of(row) for row in rows]
 
     async def count(self, owner: str) -> int:
         """Return how many threads the owner has."""
@@ -169,7 +104,7 @@ class ThreadStore:
         async with self._database.transaction() as session:
             now = await _touch(session, new.thread_id)
             if known := await session.get(RunRow, new.id):
-                return _run(known), False
+                return run_of(known), False
             active = list(await session.scalars(_active(new.thread_id)))
             if new.resumes and not active:
                 return None
@@ -187,7 +122,7 @@ class ThreadStore:
                 finished_at=None,
             )
             session.add(row)
-            return _run(row), not queued
+            return run_of(row), not queued
 
     async def promote(self, thread_id: str) -> Run | None:
         """Start the thread's oldest queued run if nothing runs there."""
@@ -201,7 +136,7 @@ class ThreadStore:
                 return None
             queued[0].status = RunStatus.RUNNING
             queued[0].attempts = 1
-            return _run(queued[0])
+            return run_of(queued[0])
 
     async def retry(self, run_id: str) -> Run | None:
         """Count one more attempt of a run that was interrupted; None if it has ended since."""
@@ -210,7 +145,7 @@ class ThreadStore:
             if row is None or row.status != RunStatus.RUNNING:
                 return None
             row.attempts += 1
-            return _run(row)
+            return run_of(row)
 
     async def append(
         self, run: Run, events: Sequence[NewEvent], *, kept: Sequence[str] = (RunStatus.RUNNING,)
@@ -254,14 +189,14 @@ class ThreadStore:
         """Return the run, or None."""
         async with self._database.transaction() as session:
             row = await session.get(RunRow, run_id)
-            return _run(row) if row else None
+            return run_of(row) if row else None
 
     async def runs(self, thread_id: str) -> list[Run]:
         """Return the thread's runs, the oldest first."""
         query = select(RunRow).where(RunRow.thread_id == thread_id)
         async with self._database.transaction() as session:
             rows = await session.scalars(query.order_by(RunRow.created_at, RunRow.id))
-            runs = [_run(row) for row in rows]
+            runs = [run_of(row) for row in rows]
             firsts = await session.execute(
                 select(EventRow.run_id, func.min(EventRow.seq))
                 .where(EventRow.thread_id == thread_id)
@@ -278,7 +213,7 @@ class ThreadStore:
             query = query.where(RunRow.thread_id == thread_id)
         async with self._database.transaction() as session:
             rows = await session.scalars(query.order_by(RunRow.created_at, RunRow.id))
-            return [_run(row) for row in rows]
+            return [run_of(row) for row in rows]
 
     async def events(
         self,
@@ -297,7 +232,7 @@ class ThreadStore:
             query = query.where(EventRow.type.in_(types))
         async with self._database.transaction() as session:
             rows = await session.scalars(query.order_by(EventRow.seq).limit(limit))
-            return [_event(row) for row in rows]
+            return [event_of(row) for row in rows]
 
     async def waiting_plans(self, thread_id: str) -> list[str]:
         """Return the plans that the thread's waiting runs announced and no run has taken up."""
@@ -370,40 +305,4 @@ async def _busy(session: AsyncSession, thread_id: str, active: Sequence[RunRow])
         "a run is in progress on this thread",
         hint="wait until it has finished, or cancel it",
         details=details,
-    )
-
-
-def _thread(row: ThreadRow) -> Thread:
-    return Thread(
-        id=row.id,
-        owner=row.owner,
-        title=row.title,
-        cluster=row.cluster,
-        namespace=row.namespace,
-        created_at=utc(row.created_at),
-        updated_at=utc(row.updated_at),
-    )
-
-
-def _run(row: RunRow) -> Run:
-    return Run(
-        id=row.id,
-        thread_id=row.thread_id,
-        owner=row.owner,
-        status=RunStatus(row.status),
-        payload=row.payload,
-        attempts=row.attempts,
-        created_at=utc(row.created_at),
-        finished_at=utc(row.finished_at) if row.finished_at else None,
-    )
-
-
-def _event(row: EventRow) -> StoredEvent:
-    return StoredEvent(
-        thread_id=row.thread_id,
-        seq=row.seq,
-        run_id=row.run_id,
-        type=row.type,
-        data=row.data,
-        at=utc(row.at),
     )

@@ -8,7 +8,7 @@ import sys
 
 from agent.assistant import Assistant, Started
 from cloudpilot.context import LOCAL_HUMAN
-from cloudpilot.db.threads import StoredEvent
+from cloudpilot.db.thread_records import StoredEvent
 from cloudpilot.errors import CloudPilotError
 from cloudpilot.plans.plan import Plan
 from cloudpilot.runtime import Runtime

@@ -11,7 +11,7 @@ from langchain_core.language_models import BaseChatModel
 
 from agent.assistant import Assistant, Started
 from cloudpilot.context import Actor
-from cloudpilot.db.threads import StoredEvent
+from cloudpilot.db.thread_records import StoredEvent
 from cloudpilot.operation import Catalog
 from cloudpilot.runtime import Runtime
 from tests.fakes.chat_model import Reply, ScriptedModel

@@ -15,7 +15,7 @@ from typing import Any
 import vcr
 
 from agent.llm import open_model
-from cloudpilot.db.threads import StoredEvent
+from cloudpilot.db.thread_records import StoredEvent
 from cloudpilot.operation import Catalog
 from cloudpilot.runtime import Runtime
 from cloudpilot.settings import LLMSettings, quiet_tracing

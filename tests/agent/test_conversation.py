@@ -8,7 +8,7 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 
 from cloudpilot.context import Actor
-from cloudpilot.db.threads import RunStatus
+from cloudpilot.db.thread_records import RunStatus
 from cloudpilot.errors import InvalidArguments, NotFound, ThreadBusy
 from cloudpilot.operation import Catalog
 from cloudpilot.runtime import Runtime

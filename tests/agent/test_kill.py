@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent.assistant import Started, open_assistant
-from cloudpilot.db.threads import RunStatus
+from cloudpilot.db.thread_records import RunStatus
 from cloudpilot.operation import Catalog
 from cloudpilot.runtime import Runtime
 from tests.agent.conversation import ME, SECONDS, assistant_with, only, read, script

@@ -10,7 +10,7 @@ import pytest
 
 from agent.llm import model_name, open_model, provider_of
 from agent.offline import OfflineModel
-from cloudpilot.db.threads import StoredEvent
+from cloudpilot.db.thread_records import StoredEvent
 from cloudpilot.errors import SettingsError
 from cloudpilot.operation import Catalog
 from cloudpilot.runtime import Runtime

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cloudpilot.db.threads import StoredEvent
+from cloudpilot.db.thread_records import StoredEvent
 from cloudpilot.runtime import Runtime
 from tests.agent.conversation import only, types
 from tests.agent.recordings import FOLDER, KEY, SCENARIOS, converse, recorder

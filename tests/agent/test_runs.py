@@ -11,7 +11,8 @@ import pytest
 from agent.events import Answer, Event, Token
 from agent.runs import Emit, Runs, Turn, TurnEnd
 from cloudpilot.db.session import Database
-from cloudpilot.db.threads import NewRun, Run, RunStatus, StoredEvent, ThreadStore
+from cloudpilot.db.thread_records import NewRun, Run, RunStatus, StoredEvent
+from cloudpilot.db.threads import ThreadStore
 from cloudpilot.errors import Conflict, NotFound, ThreadBusy
 from cloudpilot.settings import Settings
 from tests.agent.conversation import SECONDS, only, types

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 import pytest
 
 from cloudpilot.db.session import Database
-from cloudpilot.db.threads import NewEvent, NewRun, Run, RunStatus, ThreadStore
+from cloudpilot.db.thread_records import NewEvent, NewRun, Run, RunStatus
+from cloudpilot.db.threads import ThreadStore
 from cloudpilot.errors import NotFound, ThreadBusy
 from cloudpilot.settings import Settings
 

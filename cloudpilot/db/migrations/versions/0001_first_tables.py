@@ -12,6 +12,15 @@ depends_on: str | Sequence[str] | None = None
 
 
 def upgrade() -> None:
+    _audit()
+    _clusters()
+    _plans()
+    _threads()
+    _events()
+    _runs()
+
+
+def _audit() -> None:
     op.create_table(
         "audit",
         sa.Column("seq", sa.Integer(), autoincrement=True, nullable=False),
@@ -24,6 +33,9 @@ def upgrade() -> None:
         sa.Column("details", sa.JSON(), nullable=False),
         sa.PrimaryKeyConstraint("seq", name=op.f("pk_audit")),
     )
+
+
+def _clusters() -> None:
     op.create_table(
         "clusters",
         sa.Column("name", sa.String(length=63), nullable=False),
@@ -39,6 +51,9 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_clusters")),
     )
+
+
+def _plans() -> None:
     op.create_table(
         "plans",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -67,6 +82,8 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_plans_state"), ["state"], unique=False)
         batch_op.create_index(batch_op.f("ix_plans_thread_id"), ["thread_id"], unique=False)
 
+
+def _threads() -> None:
     op.create_table(
         "threads",
         sa.Column("id", sa.String(length=64), nullable=False),
@@ -83,6 +100,8 @@ def upgrade() -> None:
             batch_op.f("ix_threads_owner_updated_at"), ["owner", "updated_at"], unique=False
         )
 
+
+def _events() -> None:
     op.create_table(
         "events",
         sa.Column("thread_id", sa.String(length=64), nullable=False),
@@ -102,6 +121,8 @@ def upgrade() -> None:
     with op.batch_alter_table("events", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_events_run_id"), ["run_id"], unique=False)
 
+
+def _runs() -> None:
     op.create_table(
         "runs",
         sa.Column("id", sa.String(length=64), nullable=False),
