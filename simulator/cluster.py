@@ -31,6 +31,8 @@ from simulator.store import Store
 from simulator.watch import WatchHub
 from simulator.writes import Writes
 
+_LAST_ANSWERS_SECONDS = 0.5
+
 
 class SimulatedCluster:
     """A Kubernetes API server over a scene, in this process and this event loop.
@@ -104,7 +106,7 @@ class SimulatedCluster:
             cut=self._cut,
         )
         self.requests = self._app.requests
-        self._server: uvicorn.Server | None = None
+        self._server: _Server | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -129,7 +131,6 @@ class SimulatedCluster:
             log_config=None,
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=1,
         )
         self._server = server = _Server(config)
         self._tasks = [
@@ -153,13 +154,13 @@ class SimulatedCluster:
         """End all watches and stop serving; once more does nothing."""
         if self._server is None:
             return
-        self._server.should_exit = True
-        self._server = None
+        server, self._server = self._server, None
         server_task, agenda_task = self._tasks
         agenda_task.cancel()
         with suppress(asyncio.CancelledError):
             await agenda_task
         self._watches.close()
+        server.stop()
         await server_task
 
     def _cut(self, scope: Scope) -> None:
@@ -172,7 +173,42 @@ class SimulatedCluster:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers: signals belong to the program around."""
+    """uvicorn that stops at once, and leaves signals to the program around."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Stop serving."""
+        self._stopped.set()
+
+    async def main_loop(self) -> None:
+        """Tick, for the Date header, until stopped."""
+        counter = 0
+        while not self._stopped.is_set():
+            await self.on_tick(counter)
+            counter += 10
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._stopped.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let what is answering finish for a moment, then cut every connection."""
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        tasks = set(self.server_state.tasks)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=_LAST_ANSWERS_SECONDS)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for server in self.servers:
+            await server.wait_closed()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
