@@ -30,17 +30,19 @@ def _run() -> int:
 
 
 async def _serve(settings: Settings) -> int:
-    from agent.assistant import open_assistant
     from api import access, server
     from integrations.terminal.greeting import greet
 
     settings, made = access.settle_token(settings)
     ready = partial(greet, token=made, demo=settings.demo.enabled)
-    with server.bind(settings.server) as bound:
-        async with _open(settings) as runtime, open_assistant(runtime, recover=True) as assistant:
-            from api.app import create_app
+    with server.bind(settings.server) as listener:
+        # What takes seconds to import waits until the start is known to be possible.
+        from agent.assistant import open_assistant
+        from api.app import create_app
 
-            return await server.serve(create_app(runtime, assistant), settings.server, bound, ready)
+        async with _open(settings) as runtime, open_assistant(runtime, recover=True) as assistant:
+            app = create_app(runtime, assistant)
+            return await server.serve(app, settings.server, listener, ready)
 
 
 async def _call(given: argparse.Namespace, settings: Settings) -> int:
