@@ -7,7 +7,7 @@ suffix, binary (Ki..Ei), decimal (n, u, m, k, M..E) or an exponent (e3, E3).
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, Decimal
+from decimal import ROUND_CEILING, Context, Decimal
 from functools import lru_cache
 
 _FORM = re.compile(
@@ -28,6 +28,8 @@ _DECIMAL = {
     "E": Decimal("1e18"),
 }
 _LONGEST = 64
+# Enough digits for the longest number times the largest suffix: nothing is ever rounded.
+_EXACT = Context(prec=160)
 
 
 @lru_cache(maxsize=4096)
@@ -43,14 +45,14 @@ def parse_quantity(text: str | int | float) -> Decimal:
         raise ValueError(f"{plain[:_LONGEST]!r} is not a quantity")
     number = Decimal(found["number"])
     if found["binary"]:
-        return number * _BINARY[found["binary"][0]]
+        return _EXACT.multiply(number, _BINARY[found["binary"][0]])
     if found["decimal"]:
-        return number * _DECIMAL[found["decimal"]]
+        return _EXACT.multiply(number, _DECIMAL[found["decimal"]])
     if found["exponent"]:
         exponent = int(found["exponent"][1:])
         if abs(exponent) > 30:
             raise ValueError(f"{plain!r} is out of range")
-        return number.scaleb(exponent)
+        return number.scaleb(exponent, context=_EXACT)
     return number
 
 
@@ -68,8 +70,8 @@ def _scaled(text: str | int | float | None, factor: int) -> int:
     if text is None or text == "":
         return 0
     try:
-        value = parse_quantity(text) * factor
-        return int(value.to_integral_value(rounding=ROUND_CEILING))
+        value = _EXACT.multiply(parse_quantity(text), Decimal(factor))
+        return int(value.to_integral_value(rounding=ROUND_CEILING, context=_EXACT))
     except (ValueError, ArithmeticError):
         return 0
 

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cloudpilot.kube.quantity import (
@@ -38,6 +38,7 @@ def exact(number: str) -> Fraction:
     return sign * Fraction(int((whole + rest) or "0"), 10 ** len(rest))
 
 
+@example("10000000001", "Ei")
 @given(NUMBERS, st.sampled_from(sorted(SUFFIXES)))
 def test_every_suffix_is_exact(number: str, suffix: str) -> None:
     value = exact(number) * SUFFIXES[suffix]
