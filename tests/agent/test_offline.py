@@ -2,24 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from agent.assistant import Assistant
 from agent.offline import NOTICE, NOTICE_CHINESE
 from agent.offline_question import Question
 from cloudpilot.clusters import Cluster
 from cloudpilot.kube.kinds import KINDS
 from cloudpilot.runtime import Runtime
+from cloudpilot.settings import load_settings
+from simulator import SimulatedCluster
 from tests.agent.conversation import ME, ask, assistant_with, only, read, read_thread
+from tests.conftest import connect
+from tools import toolsets
 
 
 async def answer(runtime: Runtime, question: str, **where: Any) -> str:
     """Ask and return the answer."""
     async with assistant_with(runtime, None) as assistant:
-        events = await ask(assistant, question, **where)
+        return await answer_of(assistant, question, **where)
+
+
+async def answer_of(assistant: Assistant, question: str, **where: Any) -> str:
+    """Ask this assistant and return the answer."""
+    events = await ask(assistant, question, **where)
     assert only(events, "run_finished") == [{"status": "finished"}]
     return str(only(events, "answer")[0]["text"])
+
+
+@pytest.fixture(scope="module")
+async def shop_assistant(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Assistant]:
+    """The offline model on the demo's cluster, for questions that change nothing there."""
+    folder = tmp_path_factory.mktemp("shop")
+    settings = load_settings(
+        overrides={
+            "database.url": f"sqlite:///{folder}/cloudpilot.db",
+            "database.key_file": str(folder / "cloudpilot.key"),
+        },
+        environ={},
+    )
+    async with (
+        SimulatedCluster("shop") as shop,
+        Runtime.open(settings, toolsets()) as runtime,
+        assistant_with(runtime, None) as assistant,
+    ):
+        await connect(runtime, shop)
+        yield assistant
 
 
 async def test_failing_pods_are_named_with_their_cause(
@@ -78,9 +109,9 @@ async def test_failing_pods_are_named_with_their_cause(
     ],
 )
 async def test_plain_questions_are_answered_from_the_cluster(
-    runtime: Runtime, shop_cluster: Cluster, question: str, expected: str
+    shop_assistant: Assistant, question: str, expected: str
 ) -> None:
-    assert expected in await answer(runtime, question)
+    assert expected in await answer_of(shop_assistant, question)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +124,9 @@ async def test_plain_questions_are_answered_from_the_cluster(
     ],
 )
 async def test_chinese_questions_are_answered_in_chinese(
-    runtime: Runtime, shop_cluster: Cluster, question: str, expected: str
+    shop_assistant: Assistant, question: str, expected: str
 ) -> None:
-    text = await answer(runtime, question)
+    text = await answer_of(shop_assistant, question)
     assert text.startswith(NOTICE_CHINESE)
     assert expected in text
 
