@@ -37,6 +37,7 @@ from tests.controlplane.load import populate
 ROOT = Path(__file__).parents[1]
 ROUNDS = 3
 REQUESTS = 300
+CHANGES = 20
 READ = ["get", "list", "watch"]
 RULES = [
     {
@@ -61,7 +62,7 @@ async def main(nodes: int, pods: int) -> None:
             print(f"API server sends the pods as JSON: {sent:.2f} s, {size / 1e6:.0f} MB")
             await _kubectl(kubeconfig)
             await _sync(kubeconfig, sent)
-            await _service(kubeconfig, pods)
+            await _service(control_plane, kubeconfig, pods)
 
 
 async def _sending(kubeconfig: Path) -> tuple[float, int]:
@@ -116,7 +117,7 @@ async def _sync(kubeconfig: Path, sent: float) -> None:
     )
 
 
-async def _service(kubeconfig: Path, pods: int) -> None:
+async def _service(control_plane: ControlPlane, kubeconfig: Path, pods: int) -> None:
     async with _started(kubeconfig) as (process, client):
         while True:
             answer = await client.get("/api/v1/clusters/local/overview")
@@ -135,10 +136,31 @@ async def _service(kubeconfig: Path, pods: int) -> None:
             f"GET overview: p50 {times[len(times) // 2] * 1e3:.2f} ms,"
             f" p99 {times[int(len(times) * 0.99)] * 1e3:.2f} ms over {REQUESTS} requests"
         )
+        await _lag(control_plane, client)
         print(
             f"the whole service: {resident_bytes(process.pid) / 1e6:.0f} MB resident,"
             f" {peak_bytes(process.pid) / 1e6:.0f} MB at its peak"
         )
+
+
+async def _lag(control_plane: ControlPlane, client: httpx.AsyncClient) -> None:
+    """Time from the API server's answer to a create until our own REST API shows the object."""
+    lags = []
+    for index in range(CHANGES):
+        name = f"lag-{index}"
+        metadata = {"name": name}
+        await control_plane.admin.create(
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+        )
+        created = time.perf_counter()
+        while (await client.get(f"/api/v1/clusters/local/namespaces/{name}")).status_code != 200:
+            await asyncio.sleep(0.002)
+        lags.append(time.perf_counter() - created)
+    lags.sort()
+    print(
+        f"a new namespace is shown after: p50 {lags[len(lags) // 2] * 1e3:.0f} ms,"
+        f" at most {lags[-1] * 1e3:.0f} ms over {CHANGES} changes"
+    )
 
 
 @asynccontextmanager

@@ -24,6 +24,18 @@ from tools import toolsets
 NODES = 3
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests on the real control plane, run them last, and all by the same worker."""
+    folder = Path(__file__).parent / "e2e"
+    for item in items:
+        if folder in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+        if item.get_closest_marker("e2e"):
+            item.add_marker(pytest.mark.xdist_group("control plane"))
+    items.sort(key=lambda item: item.get_closest_marker("e2e") is not None)
+
+
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No test sees the developer's own configuration."""
