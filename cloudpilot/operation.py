@@ -55,6 +55,7 @@ class Scope(StrEnum):
     SERVER = "server"
 
 
+_FIRST_SYNC_SECONDS = 5.0
 ALL_DOORS = frozenset(Door)
 
 
@@ -259,6 +260,9 @@ class Catalog:
             await self._record(operation, ctx, outcome, time.monotonic() - started)
 
     async def _run(self, operation: Operation, ctx: CallContext, params: BaseModel) -> BaseModel:
+        if operation.scope is Scope.CLUSTER:
+            # Right after the start a moment of patience is worth more than an empty answer.
+            await ctx.cluster.cache.wait_settled(_FIRST_SYNC_SECONDS)
         values = {field: getattr(params, field) for field in type(params).model_fields}
         result = await operation.run(ctx, **values)
         if not operation.proposes:

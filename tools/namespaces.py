@@ -32,6 +32,7 @@ async def list_namespaces(ctx: CallContext) -> NamespaceList:
     Use when someone asks which namespaces there are or where something fails.
     """
     monitor = ctx.cluster.monitor
+    monitor.require("Namespace")
     items = monitor.namespaces()
     return NamespaceList(**dict(monitor.freshness(*_KINDS)), total=len(items), items=items)
 

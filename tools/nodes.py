@@ -31,6 +31,7 @@ async def list_nodes(ctx: CallContext) -> NodeList:
     Use when someone asks about nodes, machines, capacity or disk pressure.
     """
     monitor = ctx.cluster.monitor
+    monitor.require("Node")
     nodes = monitor.nodes()
     return NodeList(
         **dict(monitor.freshness("Node")),

@@ -119,6 +119,7 @@ async def list_pods(
     are. Not for the details of one pod: get that pod.
     """
     monitor, cache = ctx.cluster.monitor, ctx.cluster.cache
+    monitor.require("Pod")
     where = every_namespace(namespace)
     if where is not None and cache["Namespace"].state.known:
         _check_namespace(ctx, where)

@@ -49,3 +49,5 @@ async def test_forbidden_namespaces_are_not_absent_ones(
     await eventually(lambda: not shop_cluster.monitor.known("Namespace"))
     with pytest.raises(ClusterForbidden):
         await get_namespace(context, "shop")
+    with pytest.raises(ClusterForbidden):
+        await list_namespaces(context)
