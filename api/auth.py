@@ -69,12 +69,13 @@ class Throttle:
 
     Over the limit, wrong tokens get 429. Once that many *different* ones were tried the address
     is guessing, and is refused whatever it sends; a stale page that repeats one old token does
-    not lock out the person in front of it.
+    not lock out the person in front of it. The limit is high: a token has 256 bits unless
+    somebody chose a shorter one, and locking the operator out is the worse harm.
     """
 
     def __init__(
         self,
-        limit: int = 20,
+        limit: int = 300,
         seconds: float = 60.0,
         *,
         most_addresses: int = 10_000,

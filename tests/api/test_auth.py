@@ -76,7 +76,7 @@ BAD = [
 async def test_no_bad_token_is_taken(anonymous: httpx.AsyncClient, path: str):
     for given in BAD:
         response = await anonymous.get(path, headers={"Authorization": given})
-        assert response.status_code in (401, 429), given[:40]
+        assert response.status_code == 401, given[:40]
 
 
 async def test_bytes_that_are_no_text_are_a_bad_token(anonymous: httpx.AsyncClient):
@@ -100,10 +100,10 @@ async def test_the_scheme_is_written_in_any_case(anonymous: httpx.AsyncClient):
 async def test_guessing_is_slowed_down_with_a_time_to_come_back(anonymous: httpx.AsyncClient):
     answers = [
         await anonymous.get("/api/v1/plans", headers={"Authorization": f"Bearer guess-{number}"})
-        for number in range(25)
+        for number in range(305)
     ]
-    assert [answer.status_code for answer in answers[:20]] == [401] * 20
-    for answer in answers[20:]:
+    assert [answer.status_code for answer in answers[:300]] == [401] * 300
+    for answer in answers[300:]:
         assert error_of(answer, 429)["type"] == "TooManyRequests"
         assert 1 <= int(answer.headers["retry-after"]) <= 60
     right = {"Authorization": f"Bearer {TOKEN}"}
@@ -115,8 +115,8 @@ async def test_one_old_token_repeated_does_not_lock_out_the_right_one(
     anonymous: httpx.AsyncClient,
 ):
     stale = {"Authorization": "Bearer of-the-last-start"}
-    answers = [await anonymous.get("/api/v1/plans", headers=stale) for _ in range(21)]
-    assert [answer.status_code for answer in answers] == [401] * 20 + [429]
+    answers = [await anonymous.get("/api/v1/plans", headers=stale) for _ in range(301)]
+    assert [answer.status_code for answer in answers] == [401] * 300 + [429]
     data_of(await anonymous.get("/api/v1/plans", headers={"Authorization": f"Bearer {TOKEN}"}))
 
 
