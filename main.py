@@ -39,10 +39,12 @@ async def _serve(settings: Settings) -> int:
         # What takes seconds to import waits until the start is known to be possible.
         from agent.assistant import open_assistant
         from api.app import create_app
+        from cloudpilot.db.lock import sole_server
 
-        async with _open(settings) as runtime, open_assistant(runtime, recover=True) as assistant:
-            app = create_app(runtime, assistant)
-            return await server.serve(app, settings.server, listener, ready)
+        with sole_server(settings.database.url):
+            async with _open(settings) as runtime, open_assistant(runtime, recover=True) as opened:
+                app = create_app(runtime, opened)
+                return await server.serve(app, settings.server, listener, ready)
 
 
 async def _call(given: argparse.Namespace, settings: Settings) -> int:
