@@ -182,12 +182,14 @@ def test_a_write_prints_its_plan_and_how_to_approve_it(tmp_path: Path):
     assert ended.returncode == 0, ended.stderr
     assert "+ spec.servers[http].hosts: web.example.com" in ended.stdout
     approve = next(line for line in ended.stdout.splitlines() if line.startswith("approve: "))
-    plan_id = approve.split()[4]
+    again, _, decision = approve.partition(" plans ")
+    assert again == f"approve: python {MAIN}"
+    plan_id = decision.split()[1]
     listed = run(tmp_path, "plans")
     assert plan_id in listed.stdout
     denied = run(tmp_path, "plans", "deny", plan_id, "--reason", "no")
     assert (denied.returncode, "denied: no" in denied.stdout) == (0, True)
-    late = run(tmp_path, *approve.split()[2:])
+    late = run(tmp_path, "plans", *decision.split())
     assert late.returncode == 1
     assert "is denied already" in late.stderr
 
@@ -199,7 +201,7 @@ def test_a_question_is_answered_and_a_proposal_waits_where_nobody_can_be_asked(t
     assert "list_pods" in ended.stderr
     waits = run(tmp_path, "ask", WRITE, "--demo")
     assert waits.returncode == 0, waits.stderr
-    assert "approve: cloudpilot plans approve " in waits.stdout
+    assert "main.py plans approve " in waits.stdout
 
 
 def ask_to_write(folder: Path, terminal: int) -> subprocess.Popen[str]:

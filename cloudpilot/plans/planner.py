@@ -78,6 +78,7 @@ class Plans:
         crashpoint: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._plans = PlanRepository(database, audit)
+        self._clusters = clusters
         self._open_plans = settings.open_plans
         self._protected = protected_namespaces
         self._listeners = list(on_decided)
@@ -263,6 +264,8 @@ class Plans:
             raise PlanNotApprovable(
                 f"the digest is not that of plan {plan_id}", details={"plan_id": plan_id}
             )
+        # Refused while nothing is decided: an approval here could only end in a failure.
+        self._clusters.get(row.cluster)
         typed = row.record["confirmation"]
         if typed is not None and confirmation != typed:
             raise InvalidArguments.field(

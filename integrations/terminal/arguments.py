@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,17 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     arguments.command = arguments.command or "serve"
     arguments.config = getattr(arguments, "config", None)
     return arguments
+
+
+def program(arguments: argparse.Namespace) -> str:
+    """Return how to start this program again on the same database and clusters."""
+    started = Path(sys.argv[0])
+    words = ["python", str(started)] if started.suffix == ".py" else ["cloudpilot"]
+    if mode := getattr(arguments, "mode", None):
+        words += ["--mode", mode]
+    if arguments.config:
+        words += ["--config", str(arguments.config)]
+    return shlex.join(words)
 
 
 def overrides(arguments: argparse.Namespace) -> dict[str, Any]:

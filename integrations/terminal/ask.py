@@ -13,6 +13,7 @@ from cloudpilot.errors import CloudPilotError
 from cloudpilot.plans.plan import Plan
 from cloudpilot.runtime import Runtime
 from integrations.terminal import output
+from integrations.terminal.arguments import program
 
 
 async def ask(runtime: Runtime, assistant: Assistant, arguments: argparse.Namespace) -> int:
@@ -25,13 +26,13 @@ async def ask(runtime: Runtime, assistant: Assistant, arguments: argparse.Namesp
         namespace=arguments.namespace,
     )
     try:
-        return await _follow(runtime, assistant, started)
+        return await _follow(runtime, assistant, started, program(arguments))
     except asyncio.CancelledError:
         await assistant.cancel(started.run_id, LOCAL_HUMAN)
         raise
 
 
-async def _follow(runtime: Runtime, assistant: Assistant, started: Started) -> int:
+async def _follow(runtime: Runtime, assistant: Assistant, started: Started, again: str) -> int:
     screen = _Screen()
     events = assistant.stream(started.thread_id, run_id=started.run_id)
     waiting = True
@@ -45,17 +46,17 @@ async def _follow(runtime: Runtime, assistant: Assistant, started: Started) -> i
                     # A decided plan goes on in a new run of the same thread.
                     events = assistant.stream(started.thread_id, event.seq)
                     break
-        if waiting and screen.proposed and not await _decide(runtime, screen.proposed):
+        if waiting and screen.proposed and not await _decide(runtime, screen.proposed, again):
             break
     output.note(f"thread: {started.thread_id}")
     return output.EXIT_FAILED if screen.failed else output.EXIT_OK
 
 
-async def _decide(runtime: Runtime, proposed: list[Plan]) -> bool:
+async def _decide(runtime: Runtime, proposed: list[Plan], again: str) -> bool:
     """Have the person decide each plan; False if one stays open."""
     if not sys.stdin.isatty():
         for plan in proposed:
-            output.show_how_to_decide(plan)
+            output.show_how_to_decide(plan, again)
         return False
     while proposed:
         plan = proposed.pop(0)

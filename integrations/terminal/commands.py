@@ -12,6 +12,7 @@ from cloudpilot.errors import ApprovalRequired, InvalidArguments
 from cloudpilot.plans.plan import PlanState
 from cloudpilot.runtime import Runtime
 from integrations.terminal import output
+from integrations.terminal.arguments import program
 
 _SETTLE_SECONDS = 10.0
 
@@ -50,7 +51,7 @@ async def run_operation(runtime: Runtime, arguments: argparse.Namespace) -> int:
             output.show_json(required.plan)
         else:
             output.show_plan(required.plan)
-            output.show_how_to_decide(required.plan)
+            output.show_how_to_decide(required.plan, program(arguments))
         return output.EXIT_OK
     if arguments.output == "json":
         output.show_json(result)

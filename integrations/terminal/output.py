@@ -154,11 +154,16 @@ def show_plan(plan: Plan) -> None:
     line(f"  expires {plan.expires_at:%Y-%m-%d %H:%M:%S} UTC, digest {plan.digest}")
 
 
-def show_how_to_decide(plan: Plan) -> None:
-    """Write the command that approves a plan."""
+def show_how_to_decide(plan: Plan, program: str) -> None:
+    """Write the commands that decide a plan.
+
+    Args:
+        plan: The plan.
+        program: How this program was started, with the options that choose database and cluster.
+    """
     confirm = f" --confirm {plan.confirmation}" if plan.confirmation else ""
-    line(f"approve: cloudpilot plans approve {plan.id} --digest {plan.digest}{confirm}")
-    line(f"deny:    cloudpilot plans deny {plan.id}")
+    line(f"approve: {program} plans approve {plan.id} --digest {plan.digest}{confirm}")
+    line(f"deny:    {program} plans deny {plan.id}")
 
 
 def _diff_lines(diff: FieldDiff) -> Iterable[str]:

@@ -60,7 +60,7 @@ def test_control_bidirectional_and_invisible_characters_are_shown_as_escapes(
 
 def test_a_card_shows_target_diff_warnings_taint_and_digest(capsys: pytest.CaptureFixture[str]):
     output.show_plan(plan())
-    output.show_how_to_decide(plan())
+    output.show_how_to_decide(plan(), "python main.py --mode instant")
     shown = capsys.readouterr().out
     for part in (
         "create Gateway shop/web in cluster demo",
@@ -69,9 +69,9 @@ def test_a_card_shows_target_diff_warnings_taint_and_digest(capsys: pytest.Captu
         "warning: nothing listens",
         "proposed after reading text of: Pod shop/cart",
         "0" * 64,
-        "approve: cloudpilot plans approve p1 --digest",
+        "approve: python main.py --mode instant plans approve p1 --digest",
         "--confirm web",
-        "deny:    cloudpilot plans deny p1",
+        "deny:    python main.py --mode instant plans deny p1",
     ):
         assert part in shown
 

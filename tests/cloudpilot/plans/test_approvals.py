@@ -8,6 +8,7 @@ import pytest
 from cloudpilot.errors import Forbidden, InvalidArguments, NotFound, PlanNotApprovable
 from cloudpilot.plans.plan import Plan, PlanState
 from cloudpilot.runtime import Runtime
+from cloudpilot.settings import Settings
 from simulator import SimulatedCluster
 from tests.cloudpilot.plans.steps import (
     HTTP,
@@ -262,4 +263,16 @@ async def test_the_execution_goes_on_when_the_caller_goes_away(
     await asyncio.gather(approval, return_exceptions=True)
     await runtime.plans.close()
     assert (await runtime.plans.get(plan.id)).state is PlanState.SUCCEEDED
+    assert writes(simulated) == ["POST"]
+
+
+async def test_where_the_cluster_is_not_connected_a_plan_is_not_used_up(
+    runtime: Runtime, simulated: SimulatedCluster, settings: Settings
+) -> None:
+    plan = await propose(runtime, "create_gateway", **NEW)
+    async with Runtime.open(settings, []) as elsewhere:
+        with pytest.raises(NotFound, match="there is no cluster 'demo'"):
+            await elsewhere.plans.approve(plan.id, plan.digest, HUMAN)
+    assert (await runtime.plans.get(plan.id)).state is PlanState.PROPOSED
+    await runtime.plans.approve(plan.id, plan.digest, HUMAN)
     assert writes(simulated) == ["POST"]
