@@ -25,6 +25,8 @@ COPY integrations /app/integrations
 COPY prompts /app/prompts
 COPY simulator /app/simulator
 COPY tools /app/tools
+# Compiled now: the running container writes nothing into /app.
+RUN python -m compileall -q /app
 RUN mkdir --mode=0700 /data && chown 65532:65532 /data
 WORKDIR /app
 # A number, so that Kubernetes can check runAsNonRoot. Only /data and /tmp are ever written to: the
