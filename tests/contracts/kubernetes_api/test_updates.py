@@ -8,6 +8,7 @@ from tests.contracts.kubernetes_api.server import (
     Server,
     config_map,
     deployment,
+    eventually,
     gateway,
     ok,
     refused,
@@ -91,7 +92,7 @@ async def test_update_with_another_uid_is_409(server: Server, path: str):
 
 async def test_immutable_selector_is_422(server: Server, deployments: str):
     obj = await server.create(deployments, deployment("web"))
-    del obj["metadata"]["resourceVersion"]
+    del obj["metadata"]["resourceVersion"]  # the controller writes the status meanwhile
     obj["spec"]["selector"]["matchLabels"] = {"app": "web", "tier": "front"}
     obj["spec"]["template"]["metadata"]["labels"] = {"app": "web", "tier": "front"}
     body = refused(await server.http.put(f"{deployments}/web", json=obj), 422, "Invalid")
@@ -193,11 +194,17 @@ async def test_status_of_a_custom_object(server: Server, namespace: str):
 
 async def test_scale_changes_the_replicas(server: Server, deployments: str):
     await server.create(deployments, deployment("web"))
-    scale = await server.get(f"{deployments}/web/scale")
-    scale["spec"]["replicas"] = 2
-    assert ok(await server.http.put(f"{deployments}/web/scale", json=scale))["spec"] == {
-        "replicas": 2
-    }
+
+    async def scaled() -> bool:
+        scale = await server.get(f"{deployments}/web/scale")
+        scale["spec"]["replicas"] = 2
+        response = await server.http.put(f"{deployments}/web/scale", json=scale)
+        if response.status_code == 409:  # the controller wrote the status meanwhile
+            return False
+        assert ok(response)["spec"] == {"replicas": 2}
+        return True
+
+    await eventually(scaled)
     patched = await server.patch(f"{deployments}/web/scale", "merge", {"spec": {"replicas": 1}})
     assert ok(patched)["spec"] == {"replicas": 1}
     assert (await server.get(f"{deployments}/web"))["spec"]["replicas"] == 1
