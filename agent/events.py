@@ -131,8 +131,3 @@ EVENTS: tuple[type[Event], ...] = (
     RunFinished,
 )
 """Every event there is, in the order of a run."""
-
-
-def parse_event(name: str, data: dict[str, Any]) -> Event:
-    """Turn a stored event back into its model."""
-    return next(model for model in EVENTS if model.event == name).model_validate(data)

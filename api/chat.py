@@ -14,7 +14,7 @@ from sse_starlette import EventSourceResponse
 
 from agent.assistant import LONGEST_MESSAGE
 from api.deps import ActorDep, AssistantDep
-from api.envelope import enveloped, success
+from api.envelope import Route, add_enveloped_routes, success
 from api.stream import EVENT_STREAM, event_stream
 from cloudpilot.arguments import ClusterName, Namespace
 from cloudpilot.db.thread_records import RunStatus
@@ -105,21 +105,14 @@ class Conversation(BaseModel):
 
 def add_routes(app: FastAPI) -> None:
     """Add the routes of runs and threads."""
-    for method, path, endpoint, model in (
+    routes: tuple[Route, ...] = (
         ("GET", "/api/v1/runs/{run_id}", get_run, RunView),
         ("POST", "/api/v1/runs/{run_id}/cancel", cancel_run, RunView),
         ("GET", "/api/v1/threads", list_threads, ThreadList),
         ("GET", "/api/v1/threads/{thread_id}", get_thread, Conversation),
         ("DELETE", "/api/v1/threads/{thread_id}", delete_thread, None),
-    ):
-        app.add_api_route(
-            path,
-            endpoint,
-            methods=[method],
-            operation_id=endpoint.__name__,
-            tags=["chat"],
-            response_model=enveloped(model),
-        )
+    )
+    add_enveloped_routes(app, "chat", routes)
     for method, path, stream in (
         ("POST", "/api/v1/chat", start_chat),
         ("GET", "/api/v1/runs/{run_id}/events", follow_run),

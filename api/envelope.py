@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Generic, TypeVar
 
+from fastapi import FastAPI
 from pydantic import BaseModel, Field, create_model
 from starlette.responses import Response
 
@@ -14,6 +16,8 @@ from cloudpilot.errors import CloudPilotError, ClusterUnavailable, Unauthorized
 from cloudpilot.log import request_id
 
 Data = TypeVar("Data")
+Route = tuple[str, str, Callable[..., Awaitable[object]], type[BaseModel] | None]
+"""Method, path, endpoint, and the model of what it answers in `data`."""
 
 
 class Envelope(BaseModel, Generic[Data]):
@@ -86,3 +90,16 @@ def _retry_after(error: CloudPilotError) -> float | None:
         return error.retry_after_seconds
     wait = error.details.get("retry_after_seconds")
     return float(wait) if isinstance(wait, int | float) else None
+
+
+def add_enveloped_routes(app: FastAPI, tag: str, routes: Iterable[Route]) -> None:
+    """Add routes that answer in the envelope, each named after its endpoint."""
+    for method, path, endpoint, model in routes:
+        app.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            operation_id=endpoint.__name__,
+            tags=[tag],
+            response_model=enveloped(model),
+        )

@@ -8,7 +8,7 @@ from fastapi import FastAPI, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import ActorDep, RuntimeDep
-from api.envelope import enveloped, success
+from api.envelope import Route, add_enveloped_routes, success
 from cloudpilot.errors import PlanNotApprovable
 from cloudpilot.plans.plan import Plan, PlanState
 
@@ -51,20 +51,13 @@ class Denial(BaseModel):
 
 def add_routes(app: FastAPI) -> None:
     """Add the four routes."""
-    for method, path, endpoint, model in (
+    routes: tuple[Route, ...] = (
         ("GET", "/api/v1/plans", list_plans, PlanList),
         ("GET", "/api/v1/plans/{plan_id}", get_plan, Plan),
         ("POST", "/api/v1/plans/{plan_id}/approve", approve_plan, Plan),
         ("POST", "/api/v1/plans/{plan_id}/deny", deny_plan, Plan),
-    ):
-        app.add_api_route(
-            path,
-            endpoint,
-            methods=[method],
-            operation_id=endpoint.__name__,
-            tags=["plans"],
-            response_model=enveloped(model),
-        )
+    )
+    add_enveloped_routes(app, "plans", routes)
 
 
 async def list_plans(

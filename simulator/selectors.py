@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,24 +40,6 @@ def parse_selection(kind: Kind, labels: str, fields: str) -> Selection:
     tests = [_label_test(part) for part in _split(labels)]
     tests += _field_tests(kind, fields)
     return Selection(lambda obj: all(test(obj) for test in tests), bool(tests))
-
-
-def matches_labels(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Whether labels satisfy a `LabelSelector` object (matchLabels and matchExpressions)."""
-    if not (selector.get("matchLabels") or {}).items() <= labels.items():
-        return False
-    for expression in selector.get("matchExpressions") or ():
-        value = labels.get(expression["key"])
-        values = expression.get("values") or ()
-        holds = {
-            "In": value in values,
-            "NotIn": value not in values,
-            "Exists": value is not None,
-            "DoesNotExist": value is None,
-        }
-        if not holds[expression["operator"]]:
-            return False
-    return True
 
 
 def _split(selector: str) -> list[str]:

@@ -20,7 +20,7 @@ from cloudpilot.arguments import (
 )
 from cloudpilot.context import CallContext
 from cloudpilot.kube.kinds import Container, ContainerState, ContainerStatus, Event, Pod
-from cloudpilot.kube.pod_status import summarize
+from cloudpilot.kube.pod_status import PodSummary, summarize
 from cloudpilot.kube.timestamps import parse_time
 from cloudpilot.monitor.shapes import Fresh, Shape
 from cloudpilot.operation import Toolset
@@ -123,7 +123,7 @@ async def list_pods(
     where = every_namespace(namespace)
     if where is not None and cache["Namespace"].state.known:
         _check_namespace(ctx, where)
-    rows = []
+    found: list[tuple[Pod, PodSummary]] = []
     failures = 0
     now = datetime.now(UTC)
     for pod in cache["Pod"].list(where):
@@ -132,18 +132,19 @@ async def list_pods(
         summary = summarize(pod, now)
         failures += summary.failing
         if summary.failing or not failing:
-            rows.append(pod)
-    if node is not None and not any(pod.spec.node_name == node for pod in rows):
+            found.append((pod, summary))
+    if node is not None and not found:
         _check_node(ctx, node)
-    shown, following = page(rows, (f"{p.namespace}/{p.name}" for p in rows), limit, after)
+    keys = (f"{pod.namespace}/{pod.name}" for pod, _ in found)
+    shown, following = page(found, keys, limit, after)
     return PodList(
         **dict(monitor.freshness("Pod")),
         namespace=where or "*",
-        total=len(rows),
+        total=len(found),
         failing=failures,
         shown=len(shown),
         next=following,
-        items=[_row(pod) for pod in shown],
+        items=[_row(pod, summary) for pod, summary in shown],
     )
 
 
@@ -165,7 +166,7 @@ async def get_pod(ctx: CallContext, namespace: Namespace, name: Name) -> PodAnsw
     owner = next((o for o in pod.metadata.owner_references if o.controller), None)
     return PodAnswer(
         **dict(monitor.freshness("Pod", "Event")),
-        pod=_row(pod),
+        pod=_row(pod, summarize(pod, datetime.now(UTC))),
         owner=f"{owner.kind} {owner.name}" if owner else None,
         labels=pod.metadata.labels,
         conditions={
@@ -190,8 +191,7 @@ def _check_node(ctx: CallContext, node: str) -> None:
         raise no_such("node", node, (item.name for item in nodes.list()))
 
 
-def _row(pod: Pod) -> PodRow:
-    summary = summarize(pod, datetime.now(UTC))
+def _row(pod: Pod, summary: PodSummary) -> PodRow:
     return PodRow(
         namespace=pod.namespace,
         name=pod.name,

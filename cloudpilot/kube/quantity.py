@@ -74,19 +74,3 @@ def _scaled(text: str | int | float | None, factor: int) -> int:
         return int(value.to_integral_value(rounding=ROUND_CEILING, context=_EXACT))
     except (ValueError, ArithmeticError):
         return 0
-
-
-def format_memory(value: int) -> str:
-    """Write bytes as people say them: `1.5Gi`."""
-    for power, unit in ((4, "Ti"), (3, "Gi"), (2, "Mi"), (1, "Ki")):
-        if abs(value) >= 1024**power:
-            scaled = f"{value / 1024**power:.1f}".rstrip("0").rstrip(".")
-            return scaled + unit
-    return str(value)
-
-
-def format_cpu(millicores: int) -> str:
-    """Write millicores as people say them: `250m`, `1.5`."""
-    if millicores % 1000 and millicores < 10_000:
-        return f"{millicores}m"
-    return f"{millicores / 1000:g}"

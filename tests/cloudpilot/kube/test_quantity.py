@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 
 from cloudpilot.kube.quantity import (
     cpu_millicores,
-    format_cpu,
-    format_memory,
     memory_bytes,
     parse_quantity,
 )
@@ -97,18 +95,3 @@ def test_nonsense_is_refused_and_counts_nothing(text: str) -> None:
     with pytest.raises(ValueError, match="quantity|range"):
         parse_quantity(text)
     assert memory_bytes(text) == cpu_millicores(text) == 0
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0, "0"), (1023, "1023"), (1024, "1Ki"), (3 * 2**29, "1.5Gi"), (2**40, "1Ti"), (-2048, "-2Ki")]
-)  # fmt: skip
-def test_memory_is_written_as_people_say_it(value: int, text: str) -> None:
-    assert format_memory(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "text"), [(0, "0"), (250, "250m"), (1500, "1500m"), (2000, "2"), (12_500, "12.5")]
-)
-def test_cpu_is_written_as_people_say_it(value: int, text: str) -> None:
-    assert format_cpu(value) == text

@@ -13,7 +13,14 @@ import httpx
 import pytest
 
 from simulator import SimulatedCluster
-from tests.contracts.kubernetes_api.server import Server, eventually
+from tests.contracts.kubernetes_api.server import (
+    GATEWAYS,
+    Server,
+    config_map,
+    deployment,
+    eventually,
+    gateway,
+)
 from tests.controlplane.access import ADMIN, SERVICE_USER
 from tests.controlplane.cluster import ControlPlane
 
@@ -82,3 +89,27 @@ async def namespace(server: Server) -> AsyncIterator[str]:
     await eventually(furnished)
     yield name
     await server.http.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+async def one(server: Server, namespace: str) -> str:
+    """The path of a ConfigMap with two keys."""
+    path = f"/api/v1/namespaces/{namespace}/configmaps"
+    await server.create(path, config_map("one", a="1", b="2"))
+    return f"{path}/one"
+
+
+@pytest.fixture
+async def web(server: Server, namespace: str) -> str:
+    """The path of a Deployment without replicas."""
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
+    await server.create(path, deployment("web"))
+    return f"{path}/web"
+
+
+@pytest.fixture
+async def gate(server: Server, namespace: str) -> str:
+    """The path of a Gateway."""
+    path = f"{GATEWAYS}/namespaces/{namespace}/gateways"
+    await server.create(path, gateway("gate"))
+    return f"{path}/gate"

@@ -107,6 +107,12 @@ def names(items: Obj) -> list[str]:
     return [item["metadata"]["name"] for item in items["items"]]
 
 
+def containers_of(obj: Obj) -> list[Obj]:
+    """The containers of a workload's template."""
+    found: list[Obj] = obj["spec"]["template"]["spec"]["containers"]
+    return found
+
+
 # -- objects -----------------------------------------------------------------------------------
 
 

@@ -1,47 +1,14 @@
 """Server-side apply: owners, conflicts, force, removal."""
 
-import pytest
-
 from tests.contracts.kubernetes_api.server import (
-    GATEWAYS,
     Obj,
     Server,
     config_map,
-    deployment,
+    containers_of,
     gateway,
     ok,
     refused,
 )
-
-
-@pytest.fixture
-async def one(server: Server, namespace: str) -> str:
-    """The path of a ConfigMap with two keys."""
-    path = f"/api/v1/namespaces/{namespace}/configmaps"
-    await server.create(path, config_map("one", a="1", b="2"))
-    return f"{path}/one"
-
-
-@pytest.fixture
-async def web(server: Server, namespace: str) -> str:
-    """The path of a Deployment without replicas."""
-    path = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-    await server.create(path, deployment("web"))
-    return f"{path}/web"
-
-
-@pytest.fixture
-async def gate(server: Server, namespace: str) -> str:
-    """The path of a Gateway."""
-    path = f"{GATEWAYS}/namespaces/{namespace}/gateways"
-    await server.create(path, gateway("gate"))
-    return f"{path}/gate"
-
-
-def containers_of(obj: Obj) -> list[Obj]:
-    """The containers of a workload's template."""
-    found: list[Obj] = obj["spec"]["template"]["spec"]["containers"]
-    return found
 
 
 async def test_apply_creates_then_updates(server: Server, one: str):
