@@ -38,7 +38,8 @@ from cloudpilot.istio.gateways import (
 )
 from cloudpilot.istio.models import Server
 from cloudpilot.istio.validation import Problem
-from cloudpilot.kube.kinds import KINDS, Gateway
+from cloudpilot.kube.kinds import KINDS
+from cloudpilot.kube.objects.istio import Gateway
 from cloudpilot.kube.redact import redact_object
 from cloudpilot.kube.timestamps import parse_time
 from cloudpilot.monitor.shapes import Fresh, Shape

@@ -19,7 +19,8 @@ from cloudpilot.arguments import (
     page,
 )
 from cloudpilot.context import CallContext
-from cloudpilot.kube.kinds import Container, ContainerState, ContainerStatus, Event, Pod
+from cloudpilot.kube.objects.event import Event
+from cloudpilot.kube.objects.pod import Container, ContainerState, ContainerStatus, Pod
 from cloudpilot.kube.pod_status import PodSummary, summarize
 from cloudpilot.kube.timestamps import parse_time
 from cloudpilot.monitor.shapes import Fresh, Shape

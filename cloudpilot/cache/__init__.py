@@ -1,1 +1,1 @@
-"""The live mirror, in client-go's words: reflector, store, informer; and counters for Secrets."""
+"""The live mirror, in client-go's words: reflector, store, informer."""

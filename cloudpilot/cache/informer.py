@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
-from cloudpilot.cache.listwatch import CountListWatch, ObjectListWatch
+import msgspec
+
+from cloudpilot.cache.delta import Delta, Handler
+from cloudpilot.cache.listwatch import ObjectListWatch
 from cloudpilot.cache.reflector import Reflector, SyncState
 from cloudpilot.cache.store import Store, key_of
 from cloudpilot.kube.client import KubeClient
-from cloudpilot.kube.kinds import Kind, KubeObject
+from cloudpilot.kube.kinds import Kind
+from cloudpilot.kube.objects.meta import KubeObject
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T", bound=KubeObject)
-
-Handler = Callable[[Any, Any], None]
-"""Called with (old, new); None for an object that was not there, or is gone."""
 
 
 class Informer(Generic[T]):
@@ -33,6 +34,7 @@ class Informer(Generic[T]):
         self.kind = kind
         self._store: Store[Any] = Store()
         self._handlers: tuple[Handler, ...] = ()
+        self._listed = False
         source: ObjectListWatch[Any] = ObjectListWatch(client, kind, kind.projection)
         self._reflector: Reflector[Any] = Reflector(
             kind.name, source, self, poll_seconds=poll_seconds
@@ -73,57 +75,23 @@ class Informer(Generic[T]):
 
     def replace(self, items: Sequence[T]) -> None:
         """Take a complete list (called by the reflector)."""
+        initial = not self._listed
+        self._listed = True
         for old, new in self._store.replace(items):
-            self._notify(old, new)
+            self._notify(Delta(self.kind, old, new, is_in_initial_list=initial))
 
-    def apply(self, event_type: str, item: T) -> None:
+    def apply(self, event_type: str, item: T, raw: msgspec.Raw | None = None) -> None:
         """Take one event (called by the reflector)."""
         if event_type == "DELETED":
             old = self._store.remove(key_of(item))
             if old is not None:
-                self._notify(old, None)
+                self._notify(Delta(self.kind, old, None, raw))
         else:
-            self._notify(self._store.upsert(item), item)
+            self._notify(Delta(self.kind, self._store.upsert(item), item, raw))
 
-    def _notify(self, old: T | None, new: T | None) -> None:
+    def _notify(self, delta: Delta) -> None:
         for handler in self._handlers:
             try:
-                handler(old, new)
+                handler(delta)
             except Exception:  # noqa: BLE001 - one handler's fault must not stop the mirror
                 logger.exception("a handler of %s failed", self.kind.name)
-
-
-class Counter:
-    """The live number of a kind whose objects are never received."""
-
-    def __init__(self, client: KubeClient, plural: str, *, poll_seconds: float) -> None:
-        self._count = 0
-        source = CountListWatch(client, plural)
-        self._reflector: Reflector[int] = Reflector(plural, source, self, poll_seconds=poll_seconds)
-
-    @property
-    def state(self) -> SyncState:
-        """How current the number is."""
-        return self._reflector.state
-
-    @property
-    def value(self) -> int | None:
-        """The number; None if it was never known or may not be known now."""
-        return self._count if self.state.known else None
-
-    @property
-    def settled(self) -> asyncio.Event:
-        """Set once it was counted, or why it could not be is known."""
-        return self._reflector.settled
-
-    async def run(self) -> None:
-        """Keep the number current until cancelled."""
-        await self._reflector.run()
-
-    def replace(self, items: Sequence[int]) -> None:
-        """Take a fresh number (called by the reflector)."""
-        self._count = sum(items)
-
-    def apply(self, _event_type: str, step: int) -> None:
-        """Take one more, or one less (called by the reflector)."""
-        self._count += step

@@ -1,8 +1,4 @@
-"""How one kind is listed and watched: pages of raw bytes in, projected objects out.
-
-Two sources: objects of a kind, and the bare number of Secrets or ConfigMaps, for which only a
-table without the objects is asked of the server, so that no content ever crosses the wire.
-"""
+"""How one kind is listed and watched: pages of raw bytes in, projected objects out."""
 
 from __future__ import annotations
 
@@ -17,8 +13,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 
 from cloudpilot.errors import ClusterGone, ClusterUnavailable, NotFound
-from cloudpilot.kube.client import TABLE_WITHOUT_OBJECTS, KubeClient
-from cloudpilot.kube.kinds import Kind, KubeObject
+from cloudpilot.kube.client import JSON, METADATA, METADATA_LIST, KubeClient
+from cloudpilot.kube.kinds import Kind
+from cloudpilot.kube.objects.meta import KubeObject
 from cloudpilot.kube.status import error_of_event
 
 logger = logging.getLogger(__name__)
@@ -66,6 +63,8 @@ class WatchEvent(Generic[T]):
     type: str
     object: T | None
     resource_version: str
+    raw: msgspec.Raw | None = None
+    """The object as it was sent; borrowed from the batch, so copy what is to be kept."""
 
 
 class ListWatch(Protocol[T]):
@@ -135,7 +134,14 @@ class ObjectListWatch(Generic[O]):
         if token:
             query["continue"] = token
         try:
-            return (await self._client.request("GET", path, query=query, read_seconds=60.0)).body
+            answer = await self._client.request(
+                "GET",
+                path,
+                query=query,
+                accept=METADATA_LIST if self._kind.metadata_only else JSON,
+                read_seconds=60.0,
+            )
+            return answer.body
         except NotFound:
             self._client.forget_version(self._kind)
             raise
@@ -144,7 +150,8 @@ class ObjectListWatch(Generic[O]):
         """Watch with bookmarks."""
         path = await self._client.path(self._kind)
         query = {"resourceVersion": resource_version, "allowWatchBookmarks": "true"}
-        async with aclosing(self._client.watch(path, query)) as stream:
+        accept = METADATA if self._kind.metadata_only else JSON
+        async with aclosing(self._client.watch(path, query, accept=accept)) as stream:
             async for lines in stream:
                 yield [self._decode_event(line) for line in lines if line]
 
@@ -175,64 +182,9 @@ class ObjectListWatch(Generic[O]):
         if event.type in ("ADDED", "MODIFIED", "DELETED"):
             obj = self._decode_object(event.object)
             if obj is not None:
-                return WatchEvent(event.type, obj, obj.metadata.resource_version)
+                return WatchEvent(event.type, obj, obj.metadata.resource_version, event.object)
         meta = _decode_json(event.object, _EventObject)
         return WatchEvent(event.type, None, meta.metadata.resource_version)
-
-
-class CountListWatch:
-    """Counts a core kind without ever receiving one of its objects."""
-
-    def __init__(self, client: KubeClient, plural: str) -> None:
-        self._client = client
-        self._path = f"/api/v1/{plural}"
-        self._events = msgspec.json.Decoder(_RawEvent)
-        self._last: WatchEvent[int] | None = None
-
-    async def list(self) -> tuple[Sequence[int], str]:
-        """Return the number as a list of one."""
-        answer = await self._client.request(
-            "GET",
-            self._path,
-            query={"limit": 1, "includeObject": "None"},
-            accept=TABLE_WITHOUT_OBJECTS,
-        )
-        table = _decode_json(answer.body, _Table)
-        rest = table.metadata.remaining_item_count
-        if table.kind != "Table" or (rest is None and table.metadata.continue_):
-            raise ClusterUnavailable("the server does not tell how many there are")
-        return [len(table.rows or []) + (rest or 0)], _checked(table.metadata).resource_version
-
-    async def watch(self, resource_version: str) -> AsyncGenerator[Sequence[WatchEvent[int]], None]:
-        """Yield +1 for each object that appears and -1 for each that goes."""
-        query = {
-            "resourceVersion": resource_version,
-            "allowWatchBookmarks": "true",
-            "includeObject": "None",
-        }
-        watch = self._client.watch(self._path, query, accept=TABLE_WITHOUT_OBJECTS)
-        async with aclosing(watch) as stream:
-            async for lines in stream:
-                events = [self._decode_event(line) for line in lines if line]
-                yield [event for event in events if not self._repeats(event)]
-
-    def _decode_event(self, line: bytes) -> WatchEvent[int]:
-        event = _decode_event_line(self._events, line)
-        step = {"ADDED": 1, "DELETED": -1}.get(event.type)
-        meta = _decode_json(event.object, _EventObject)
-        return WatchEvent(event.type, step, meta.metadata.resource_version)
-
-    def _repeats(self, event: WatchEvent[int]) -> bool:
-        """Tell whether an event came twice: an object may be stored twice, but not counted."""
-        repeated = event == self._last and event.resource_version != ""
-        self._last = event
-        return repeated
-
-
-class _Table(msgspec.Struct):
-    kind: str = ""
-    metadata: ListMeta = msgspec.field(default_factory=ListMeta)
-    rows: list[msgspec.Raw] | None = None
 
 
 def _checked(meta: ListMeta) -> ListMeta:

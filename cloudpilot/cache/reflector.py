@@ -17,6 +17,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Generic, Protocol, TypeVar
 
+import msgspec
+
 from cloudpilot.cache.listwatch import ListWatch
 from cloudpilot.errors import (
     CloudPilotError,
@@ -81,8 +83,8 @@ class ReflectorStore(Protocol[T_contra]):
     def replace(self, items: Sequence[T_contra]) -> None:
         """Make this the whole content."""
 
-    def apply(self, event_type: str, item: T_contra) -> None:
-        """Apply one event."""
+    def apply(self, event_type: str, item: T_contra, raw: msgspec.Raw | None) -> None:
+        """Apply one event; `raw` is the object as it was sent."""
 
 
 class Backoff:
@@ -171,7 +173,7 @@ class Reflector(Generic[T]):
             async for events in stream:
                 for event in events:
                     if event.object is not None:
-                        self._store.apply(event.type, event.object)
+                        self._store.apply(event.type, event.object, event.raw)
                     if event.resource_version:
                         self._version = event.resource_version
                 self._confirm(SyncStatus.LIVE)

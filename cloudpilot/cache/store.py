@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
-from cloudpilot.kube.kinds import KubeObject
+from cloudpilot.kube.objects.meta import KubeObject
 
 T = TypeVar("T", bound=KubeObject)
 

@@ -15,7 +15,7 @@ from cloudpilot.errors import InvalidArguments
 from cloudpilot.istio.conflicts import GatewayServers
 from cloudpilot.istio.models import GatewaySpec, Server
 from cloudpilot.istio.validation import Problem, Severity, validate_gateway
-from cloudpilot.kube.kinds import Gateway
+from cloudpilot.kube.objects.istio import Gateway
 
 _SERVER_INDEX = re.compile(r"(?<=servers\[)\d+(?=\])")
 

@@ -33,8 +33,9 @@ logger = logging.getLogger(__name__)
 FIELD_MANAGER = "cloudpilot"
 MERGE_PATCH = "application/merge-patch+json"
 JSON = "application/json"
-TABLE_WITHOUT_OBJECTS = "application/json;as=Table;v=v1;g=meta.k8s.io"
-"""Together with `includeObject=None`: rows of printed columns, never the objects themselves."""
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""The only forms in which Secrets may be asked for: their metadata, never what they hold."""
 
 _MAX_BODY = 64 * 1024 * 1024
 _MAX_LINE = 16 * 1024 * 1024
@@ -100,7 +101,7 @@ class KubeClient:
     ) -> WriteResult:
         """Create an object, refusing fields that the cluster does not know."""
         path = await self.path(kind, namespace)
-        body = {**obj, "apiVersion": await self._api_version(kind), "kind": kind.name}
+        body = {**obj, "apiVersion": await self._api_version(kind), "kind": kind.kind}
         return await self._write("POST", path, body, JSON, dry_run)
 
     async def patch(
@@ -246,7 +247,7 @@ class KubeClient:
         read_seconds: float,
     ) -> aiohttp.ClientResponse:
         if method == "GET":
-            check_read(path, query or {}, accept)
+            check_read(path, accept)
         else:
             check_write(method, path)
         # A watch may be sent as several gzip members, of which not every reader sees the second.

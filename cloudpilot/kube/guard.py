@@ -6,7 +6,6 @@ Looks at the decoded path, so every version and spelling of it is the same resou
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
@@ -49,8 +48,8 @@ def target_of(path: str) -> Target | None:
     return Target(group, rest[0].lower(), rest[1], rest[2])
 
 
-def check_read(path: str, query: Mapping[str, object], accept: str) -> None:
-    """Refuse a read of Secrets, except for counting them without their content.
+def check_read(path: str, accept: str) -> None:
+    """Refuse a read of Secrets, except for their metadata.
 
     Raises:
         Forbidden: it would return a Secret, or reach through the API server to something else.
@@ -60,10 +59,10 @@ def check_read(path: str, query: Mapping[str, object], accept: str) -> None:
         raise Forbidden(f"CloudPilot never uses {target.subresource}")
     if target is None or target.resource != "secrets":
         return
-    counts = accept.startswith("application/json;as=Table;") and "," not in accept
-    if counts and query.get("includeObject") == "None" and not target.name:
+    # A second form after a comma would be what a server falls back to: the whole object.
+    if accept.startswith("application/json;as=PartialObjectMetadata") and "," not in accept:
         return
-    raise Forbidden("CloudPilot never reads Secrets", hint="only their number can be told")
+    raise Forbidden("CloudPilot never reads Secrets", hint="only that one exists can be told")
 
 
 def check_write(method: str, path: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from cloudpilot.kube.kinds import Condition, Container, ContainerStatus, Pod, Terminated
+from cloudpilot.kube.objects.meta import Condition
+from cloudpilot.kube.objects.pod import Container, ContainerStatus, Pod, Terminated
 from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
 from cloudpilot.kube.timestamps import parse_time
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime
 
+from cloudpilot.cache.delta import Delta
 from cloudpilot.cache.mirror import Mirror
 from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.cache.store import Key, key_of
 from cloudpilot.errors import ClusterForbidden, ClusterUnavailable
-from cloudpilot.kube.kinds import Condition, Namespace, Node, Pod
+from cloudpilot.kube.objects.meta import Condition
+from cloudpilot.kube.objects.namespace import Namespace
+from cloudpilot.kube.objects.node import Node
+from cloudpilot.kube.objects.pod import Pod
 from cloudpilot.kube.pod_status import PodResources, last_crash, resources_of, summarize
 from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
 from cloudpilot.kube.timestamps import parse_time
@@ -24,6 +28,17 @@ from cloudpilot.monitor.shapes import (
     ResourceTotals,
 )
 
+OVERVIEW = (
+    "Node",
+    "Namespace",
+    "Pod",
+    "Deployment",
+    "Service",
+    "ConfigMap",
+    "Secret",
+    "Gateway",
+)
+"""The kinds an overview speaks of."""
 _PHASES = ("Running", "Pending", "Succeeded", "Failed")
 _ROLE_LABEL = "node-role.kubernetes.io/"
 
@@ -50,17 +65,15 @@ class ClusterMonitor:
 
     def overview(self) -> ResourceOverview:
         """Return the whole cluster at a glance."""
-        names = (*self._mirror, *self._mirror.counters)
-        counters = self._mirror.counters
         return ResourceOverview(
-            **dict(self.freshness(*names)),
+            **dict(self.freshness(*OVERVIEW)),
             nodes=self._nodes(),
             namespaces=self._count("Namespace"),
             deployments=self._count("Deployment"),
             services=self._count("Service"),
             gateways=self._count("Gateway"),
-            config_maps=counters["ConfigMap"].value,
-            secrets=counters["Secret"].value,
+            config_maps=self._count("ConfigMap"),
+            secrets=self._count("Secret"),
             pods=self._pods(),
             resources=self._resources(),
         )
@@ -204,7 +217,8 @@ class ClusterMonitor:
         crashed = self._crashed.values()
         return Counter(pod.namespace for pod in crashed if summarize(pod, now).failing)
 
-    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+    def _pod_changed(self, delta: Delta) -> None:
+        old, new = delta.old, delta.new
         if old is not None:
             self._crashed.pop(key_of(old), None)
         for pod, step in ((old, -1), (new, 1)):
@@ -221,8 +235,8 @@ class ClusterMonitor:
             for name in PodResources.__dataclass_fields__:
                 self._totals[name] += step * getattr(amounts, name)
 
-    def _node_changed(self, old: Node | None, new: Node | None) -> None:
-        for node, step in ((old, -1), (new, 1)):
+    def _node_changed(self, delta: Delta) -> None:
+        for node, step in ((delta.old, -1), (delta.new, 1)):
             if node is None:
                 continue
             self._ready_nodes += step * is_ready(node)

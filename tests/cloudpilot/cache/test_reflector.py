@@ -14,7 +14,8 @@ from cloudpilot.cache.informer import Informer
 from cloudpilot.cache.reflector import Backoff, SyncStatus
 from cloudpilot.kube.access import direct
 from cloudpilot.kube.client import KubeClient
-from cloudpilot.kube.kinds import KINDS, Pod
+from cloudpilot.kube.kinds import KINDS
+from cloudpilot.kube.objects.pod import Pod
 from tests.cloudpilot.cache.script import Script, gone, pod, pods
 from tests.cloudpilot.waiting import eventually
 from tests.fakes.scripted_server import SILENCE, Asked, Reply, ScriptedServer

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from cloudpilot.cache.store import Key, Store
-from cloudpilot.kube.kinds import KubeObject, Metadata
+from cloudpilot.kube.objects.meta import KubeObject, Metadata
 
 NAMES = st.tuples(st.sampled_from(["", "a", "b"]), st.sampled_from("xyz"))
 VERSIONS = st.integers(0, 4).map(lambda n: str(n) if n else "")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from cloudpilot.kube.kinds import Pod
+from cloudpilot.kube.objects.pod import Pod
 from cloudpilot.kube.pod_status import PodResources, PodSummary, resources_of, summarize
 
 

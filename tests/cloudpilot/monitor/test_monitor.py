@@ -15,28 +15,22 @@ from cloudpilot.clusters import Cluster
 from cloudpilot.errors import ClusterForbidden, ClusterUnavailable
 from cloudpilot.kube.access import direct
 from cloudpilot.kube.client import KubeClient
-from cloudpilot.kube.kinds import (
-    Amounts,
-    Condition,
+from cloudpilot.kube.objects.meta import Amounts, Condition, KubeObject, Metadata
+from cloudpilot.kube.objects.namespace import Namespace
+from cloudpilot.kube.objects.node import Node, NodeSpec, NodeStatus, Taint
+from cloudpilot.kube.objects.pod import (
     Container,
     ContainerState,
     ContainerStatus,
-    Deployment,
-    KubeObject,
-    Metadata,
-    Namespace,
-    Node,
-    NodeSpec,
-    NodeStatus,
     Pod,
     PodSpec,
     PodStatus,
     Resources,
     Running,
-    Service,
-    Taint,
     Waiting,
 )
+from cloudpilot.kube.objects.service import Service
+from cloudpilot.kube.objects.workload import Deployment
 from cloudpilot.kube.pod_status import resources_of, summarize
 from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
 from cloudpilot.kube.timestamps import parse_time
