@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cloudpilot.cache.delta import Delta
 from cloudpilot.clusters import Cluster
 from cloudpilot.errors import ClusterRejected, InvalidArguments, NotFound
 from cloudpilot.kube.kinds import KINDS
@@ -37,8 +38,8 @@ async def seen(cluster: Cluster, name: str = "web") -> None:
 async def mirrored(cluster: Cluster, kind: str, name: str) -> None:
     found = asyncio.Event()
 
-    def handler(_: Any, new: Any) -> None:
-        if new is not None and new.name == name:
+    def handler(delta: Delta) -> None:
+        if delta.new is not None and delta.new.name == name:
             found.set()
 
     cluster.cache[kind].add_handler(handler)

@@ -61,8 +61,8 @@ def pods(draw: st.DrawFn) -> Pod:
     )
     return Pod(
         Metadata(name=draw(NAMES), namespace=draw(NAMESPACES), resource_version=draw(versions())),
-        PodSpec(node_name=draw(NODES), containers=[Container("c", resources=amounts)]),
-        PodStatus(
+        spec=PodSpec(node_name=draw(NODES), containers=[Container("c", resources=amounts)]),
+        status=PodStatus(
             phase=draw(PHASES),
             container_statuses=[ContainerStatus("c", draw(flags()), state=state)],
         ),
@@ -286,8 +286,8 @@ def test_node_says_what_is_wrong_with_it(
     }
     node = Node(
         Metadata(name="n", labels=labels),
-        NodeSpec(unschedulable, [Taint("a", "NoSchedule"), Taint("b", "NoExecute", "c")]),
-        NodeStatus(conditions, capacity={"cpu": "4", "memory": "16Gi"}),
+        spec=NodeSpec(unschedulable, [Taint("a", "NoSchedule"), Taint("b", "NoExecute", "c")]),
+        status=NodeStatus(conditions, capacity={"cpu": "4", "memory": "16Gi"}),
     )
     detail = monitor_of(node).node("n")
     assert detail is not None
