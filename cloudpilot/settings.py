@@ -89,6 +89,12 @@ class KubernetesSettings(Section):
     """Deadline of one request, in seconds; lists of many objects get a multiple of it."""
     poll_seconds: float = Field(default=30.0, gt=0)
     """How often a kind is listed again where watching it is forbidden, in seconds."""
+    idle_kind_seconds: float = Field(default=900.0, gt=0)
+    """How long a kind that is mirrored on demand stays when nobody reads it, in seconds."""
+    requests_per_second: float = Field(default=20.0, gt=0)
+    """Most requests a second to one cluster, watches and probes included."""
+    request_burst: int = Field(default=40, ge=1)
+    """Most requests at once to one cluster after a quiet time."""
     allow_loopback: bool | None = None
     """Whether a registered cluster may be on loopback. Empty: if CloudPilot itself is."""
 
