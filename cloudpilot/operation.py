@@ -30,6 +30,7 @@ from cloudpilot.errors import (
     InvalidArguments,
     NotFound,
 )
+from cloudpilot.kube.kinds import KINDS
 from cloudpilot.kube.redact import redact_model
 from cloudpilot.plans.plan import Change, Plan
 
@@ -77,6 +78,8 @@ class Operation:
     """For a write: `Plan`, since that is what the caller gets."""
     run: Callable[..., Awaitable[BaseModel]]
     toolset: str
+    reads: tuple[str, ...]
+    """Kinds it reads from the mirror: a call waits a moment until each is listed."""
     example: Mapping[str, Any]
     """Arguments that work on the simulated cluster."""
 
@@ -130,10 +133,13 @@ class Toolset:
         route: str,
         effect: Effect = Effect.READ,
         *,
+        reads: tuple[str, ...] = (),
         doors: frozenset[Door] = ALL_DOORS,
         example: Mapping[str, Any] | None = None,
     ) -> Callable[[Function], Function]:
         """Register the decorated function, which stays a plain function."""
+        if unknown := sorted(set(reads) - KINDS.keys()):
+            raise ValueError(f"{route} reads unknown kinds: {', '.join(unknown)}")
 
         def add(run: Function) -> Function:
             hints = get_type_hints(run, include_extras=True)
@@ -157,6 +163,7 @@ class Toolset:
                     result=Plan if writes else hints["return"],
                     run=run,
                     toolset=self.name,
+                    reads=reads,
                     example=example or {},
                 )
             )
@@ -261,8 +268,9 @@ class Catalog:
 
     async def _run(self, operation: Operation, ctx: CallContext, params: BaseModel) -> BaseModel:
         if operation.scope is Scope.CLUSTER:
-            # Right after the start a moment of patience is worth more than an empty answer.
-            await ctx.cluster.cache.wait_settled(_FIRST_SYNC_SECONDS)
+            # A kind starts when it is first read; a moment of patience then, and right after the
+            # start, is worth more than an empty answer.
+            await ctx.cluster.cache.wait_settled(_FIRST_SYNC_SECONDS, operation.reads)
         values = {field: getattr(params, field) for field in type(params).model_fields}
         result = await operation.run(ctx, **values)
         if not operation.proposes:

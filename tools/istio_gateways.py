@@ -51,6 +51,7 @@ toolset = Toolset("istio_gateways")
 _GATEWAY = KINDS["Gateway"]
 _DEFAULT_SELECTOR = {"istio": "ingressgateway"}
 _MOST_NAMED = 20
+_READ = ("Gateway", "Pod")
 
 Selector = Annotated[
     dict[str, str],
@@ -99,7 +100,7 @@ class GatewayAnswer(Shape):
     """What Istio would refuse or warn about, and conflicts with other Gateways."""
 
 
-@toolset.operation("GET /gateways", example={"namespace": "*"})
+@toolset.operation("GET /gateways", reads=("Gateway",), example={"namespace": "*"})
 async def list_gateways(
     ctx: CallContext,
     namespace: AnyNamespace | None = None,
@@ -125,6 +126,7 @@ async def list_gateways(
 
 @toolset.operation(
     "GET /namespaces/{namespace}/gateways/{name}",
+    reads=_READ,
     example={"namespace": "istio-system", "name": "public-gateway"},
 )
 async def get_gateway(ctx: CallContext, namespace: Namespace, name: Name) -> GatewayAnswer:
@@ -153,6 +155,7 @@ async def get_gateway(ctx: CallContext, namespace: Namespace, name: Name) -> Gat
 @toolset.operation(
     "POST /namespaces/{namespace}/gateways",
     Effect.WRITE,
+    reads=_READ,
     example={
         "namespace": "shop",
         "name": "shop",
@@ -205,6 +208,7 @@ async def create_gateway(
 @toolset.operation(
     "PATCH /namespaces/{namespace}/gateways/{name}",
     Effect.WRITE,
+    reads=_READ,
     example={
         "namespace": "istio-system",
         "name": "public-gateway",
@@ -276,6 +280,7 @@ async def update_gateway(
 @toolset.operation(
     "DELETE /namespaces/{namespace}/gateways/{name}",
     Effect.DESTROY,
+    reads=_READ,
     example={"namespace": "istio-system", "name": "public-gateway"},
 )
 async def delete_gateway(ctx: CallContext, namespace: Namespace, name: Name) -> Change:
@@ -368,9 +373,7 @@ async def _users_warning(ctx: CallContext, namespace: str, name: str) -> list[st
     except (ClusterForbidden, ClusterUnavailable, NotFound) as error:
         return [f"which VirtualServices lose this Gateway is not known: {error.message}"]
     users = bound_to_gateway(services, namespace, name)
-    if not users:
-        return []
-    return [f"these VirtualServices lose their Gateway: {_listed(users)}"]
+    return [f"these VirtualServices lose their Gateway: {_listed(users)}"] if users else []
 
 
 def _hosts(servers: Iterable[Server]) -> str:

@@ -25,7 +25,7 @@ class NamespaceAnswer(Fresh):
     namespace: NamespaceDetail
 
 
-@toolset.operation("GET /namespaces")
+@toolset.operation("GET /namespaces", reads=_KINDS)
 async def list_namespaces(ctx: CallContext) -> NamespaceList:
     """List the namespaces with status and the number of pods, failing pods, deployments, services.
 
@@ -37,7 +37,7 @@ async def list_namespaces(ctx: CallContext) -> NamespaceList:
     return NamespaceList(**dict(monitor.freshness(*_KINDS)), total=len(items), items=items)
 
 
-@toolset.operation("GET /namespaces/{namespace}", example={"namespace": "shop"})
+@toolset.operation("GET /namespaces/{namespace}", reads=_KINDS, example={"namespace": "shop"})
 async def get_namespace(ctx: CallContext, namespace: Namespace) -> NamespaceAnswer:
     """Show one namespace: status and how many pods, deployments and services it holds."""
     monitor = ctx.cluster.monitor

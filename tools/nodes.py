@@ -9,6 +9,8 @@ from cloudpilot.operation import Toolset
 
 toolset = Toolset("nodes")
 
+_KINDS = ("Node", "Pod")
+
 
 class NodeList(Fresh):
     """All nodes."""
@@ -24,7 +26,7 @@ class NodeAnswer(Fresh):
     node: NodeDetail
 
 
-@toolset.operation("GET /nodes")
+@toolset.operation("GET /nodes", reads=_KINDS)
 async def list_nodes(ctx: CallContext) -> NodeList:
     """List the nodes with status, roles, versions, capacity and problems.
 
@@ -41,7 +43,7 @@ async def list_nodes(ctx: CallContext) -> NodeList:
     )
 
 
-@toolset.operation("GET /nodes/{name}", example={"name": "worker-1"})
+@toolset.operation("GET /nodes/{name}", reads=_KINDS, example={"name": "worker-1"})
 async def get_node(ctx: CallContext, name: Name) -> NodeAnswer:
     """Show one node: status, roles, versions, capacity, problems, taints."""
     monitor = ctx.cluster.monitor

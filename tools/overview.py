@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from cloudpilot.context import CallContext
+from cloudpilot.monitor.monitor import OVERVIEW
 from cloudpilot.monitor.shapes import ResourceOverview
 from cloudpilot.operation import Toolset
 
 toolset = Toolset("overview")
 
 
-@toolset.operation("GET /overview")
+@toolset.operation("GET /overview", reads=OVERVIEW)
 async def get_overview(ctx: CallContext) -> ResourceOverview:
     """Show the cluster at a glance: nodes, pods by phase, workloads, CPU and memory.
 

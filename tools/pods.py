@@ -103,7 +103,11 @@ class PodAnswer(Fresh):
     """Newest first, at most 20."""
 
 
-@toolset.operation("GET /pods", example={"namespace": "shop", "failing": True})
+@toolset.operation(
+    "GET /pods",
+    reads=("Pod", "Namespace", "Node"),
+    example={"namespace": "shop", "failing": True},
+)
 async def list_pods(
     ctx: CallContext,
     namespace: AnyNamespace | None = None,
@@ -151,6 +155,7 @@ async def list_pods(
 
 @toolset.operation(
     "GET /namespaces/{namespace}/pods/{name}",
+    reads=("Pod", "Event"),
     example={"namespace": "payments", "name": "ledger-0"},
 )
 async def get_pod(ctx: CallContext, namespace: Namespace, name: Name) -> PodAnswer:
