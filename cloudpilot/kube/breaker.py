@@ -50,13 +50,13 @@ class Breaker:
             raise ClusterUnavailable(self._reason, retry_after_seconds=left)
         self._until = self._clock() + _OPEN_SECONDS
 
-    def failed(self, error: ClusterUnavailable) -> None:
+    def failed(self, reason: str) -> None:
         """Count a read that was not answered, or answered with a server error."""
         now = self._clock()
         self._failed.append(now)
         if len(self._failed) == _FAILURES and now - self._failed[0] <= _WINDOW_SECONDS:
             self._until = now + _OPEN_SECONDS
-            self._reason = self._reason if self._lost else error.message
+            self._reason = self._reason if self._lost else reason
 
     def trip(self, reason: str, seconds: float) -> None:
         """Open: the cluster is lost, watches included, and will be probed again in a while."""

@@ -1,4 +1,4 @@
-"""Which version of a kind a cluster serves: asked once a group, shared by all kinds of the group."""
+"""Which version of a kind a cluster serves: asked once a group, shared by all its kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The request budget of one cluster: a token bucket, writes first, otherwise first come first served.
+"""The request budget of one cluster: a token bucket, writes first, else in order of arrival.
 
 Like client-go's flow control it protects the API server from us. It never drops a request: whose
 deadline passes while waiting was not sent.
