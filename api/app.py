@@ -12,13 +12,14 @@ from agent.assistant import Assistant
 from api import chat, errors, health, operations, plans
 from api.auth import Authentication, Throttle
 from api.body import JSONBody
+from api.conditional import Conditional
 from api.deps import refuse_unknown_query
 from api.envelope import ErrorEnvelope
 from api.limits import Edge, HostAllowList, SameOrigin
 from cloudpilot import __version__
 from cloudpilot.errors import SettingsError
+from cloudpilot.monitor.shapes import Fresh
 from cloudpilot.runtime import Runtime
-from cloudpilot.settings import ServerSettings
 
 _DESCRIPTION = (
     "Answers questions about Kubernetes and Istio clusters and changes only what a human approved."
@@ -60,7 +61,7 @@ def create_app(runtime: Runtime, assistant: Assistant) -> FastAPI:
         redirect_slashes=False,
         dependencies=[Security(bearer), Depends(refuse_unknown_query)],
         responses=responses,
-        middleware=_middleware(runtime.settings.server),
+        middleware=_middleware(runtime),
     )
     app.state.runtime = runtime
     app.state.assistant = assistant
@@ -72,8 +73,9 @@ def create_app(runtime: Runtime, assistant: Assistant) -> FastAPI:
     return app
 
 
-def _middleware(settings: ServerSettings) -> list[Middleware]:
+def _middleware(runtime: Runtime) -> list[Middleware]:
     """List what a request passes, outermost first."""
+    settings = runtime.settings.server
     if settings.token is None:
         raise SettingsError.field("server.token", "must be set before the application is built")
     return [
@@ -82,4 +84,10 @@ def _middleware(settings: ServerSettings) -> list[Middleware]:
         Middleware(Authentication, token=settings.token, throttle=Throttle()),
         Middleware(SameOrigin),
         Middleware(JSONBody, limit=settings.body_limit_bytes),
+        Middleware(Conditional, clusters=runtime.clusters, operations=_timed(runtime)),
     ]
+
+
+def _timed(runtime: Runtime) -> list[str]:
+    """Name the operations whose answer says which time it is true for."""
+    return [op.name for op in runtime.catalog if issubclass(op.result, Fresh)]

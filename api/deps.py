@@ -12,22 +12,22 @@ from cloudpilot.errors import InvalidArguments
 from cloudpilot.runtime import Runtime
 
 
-def _runtime(request: Request) -> Runtime:
+async def _runtime(request: Request) -> Runtime:
     found: Runtime = request.app.state.runtime
     return found
 
 
-def _assistant(request: Request) -> Assistant:
+async def _assistant(request: Request) -> Assistant:
     found: Assistant = request.app.state.assistant
     return found
 
 
-def _actor(request: Request) -> Actor:
+async def _actor(request: Request) -> Actor:
     found: Actor = request.state.actor
     return found
 
 
-def refuse_unknown_query(request: Request) -> None:
+async def refuse_unknown_query(request: Request) -> None:
     """Refuse query parameters that the route does not know, and repeated ones.
 
     Raises:
