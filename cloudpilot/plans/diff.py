@@ -1,17 +1,16 @@
 """What a change does to an object, field by field: pure functions over raw objects.
 
-Bookkeeping that the server changes by itself is no difference. Values are compared raw and shown
-masked, so that one secret replaced by another still shows as a change.
+Bookkeeping that the server changes by itself is no difference. How fields are compared and named is
+`cloudpilot.kube.differences`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
 
-from cloudpilot.kube.redact import redact_value
-from cloudpilot.plans.canonical import canonical_json, digest
+from cloudpilot.kube.differences import differences, show_steps
+from cloudpilot.plans.canonical import digest
 from cloudpilot.plans.plan import FieldDiff
 
 MARKER = "cloudpilot.io/plan"
@@ -57,7 +56,10 @@ def clean(obj: dict[str, Any]) -> dict[str, Any]:
 def diff(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[FieldDiff]:
     """Compare an object before and after; None is an object that is not there."""
     old, new = clean(before or {}), clean(after or {})
-    return list(_walk("", old, new, redact_value(old), redact_value(new)))
+    return [
+        FieldDiff(path=found.path, before=found.before, after=found.after)
+        for found in differences(old, new)
+    ]
 
 
 def leaves(patch: dict[str, Any], path: Path = ()) -> list[Path]:
@@ -94,71 +96,4 @@ def merge_patch(target: Any, patch: Any) -> Any:
 
 def show_path(path: Path) -> str:
     """Write a path as the diff does."""
-    text = ""
-    for key in path:
-        text = _below(text, key)
-    return text
-
-
-def _walk(path: str, old: Any, new: Any, shown_old: Any, shown_new: Any) -> Iterator[FieldDiff]:
-    """Compare raw values; yield the masked ones, which have the same shape."""
-    if canonical_json(old) == canonical_json(new):
-        return
-    for split in (_fields, _items):
-        olds, news = split(old, shown_old), split(new, shown_new)
-        if olds is None or news is None or not (olds or news):
-            continue
-        if split is _items:
-            kept, keeps = [key for key in olds if key in news], [key for key in news if key in olds]
-            if kept != keeps:
-                yield FieldDiff(path=f"{path} (order)", before=list(olds), after=list(news))
-        for key in dict.fromkeys((*olds, *news)):
-            name = _below(path, key) if split is _fields else f"{path}[{key}]"
-            (a, shown_a), (b, shown_b) = olds.get(key, _NOTHING), news.get(key, _NOTHING)
-            yield from _walk(name, a, b, shown_a, shown_b)
-        return
-    yield FieldDiff(path=path, before=shown_old, after=shown_new)
-
-
-_NOTHING = (None, None)
-
-
-def _fields(value: Any, shown: Any) -> dict[str, tuple[Any, Any]] | None:
-    """Return a mapping's fields, raw and masked, in a stable order; None if it is no mapping."""
-    if value is None:
-        return {}
-    if not isinstance(value, dict):
-        return None
-    return {key: (value[key], shown[key]) for key in sorted(value)}
-
-
-def _items(value: Any, shown: Any) -> dict[str, tuple[Any, Any]] | None:
-    """Return a list's items, raw and masked, by their names; None if they have none or share one.
-
-    So a server that is inserted first shows as one new server, not as a change of each.
-    """
-    if value is None:
-        return {}
-    if not isinstance(value, list):
-        return None
-    named = {}
-    for item, shown_item in zip(value, shown, strict=True):
-        name = _name(item)
-        if name is None or name in named:
-            return None
-        named[name] = (item, shown_item)
-    return named
-
-
-def _name(item: Any) -> str | None:
-    if not isinstance(item, dict):
-        return None
-    port = item.get("port")
-    name = port.get("name") if isinstance(port, dict) else item.get("name")
-    return name if isinstance(name, str) and name else None
-
-
-def _below(path: str, key: str) -> str:
-    if "." in key or "[" in key or not key:
-        return f'{path}["{key}"]'
-    return f"{path}.{key}" if path else key
+    return show_steps(path)
