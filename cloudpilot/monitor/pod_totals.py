@@ -1,0 +1,120 @@
+"""Pods added up by node, namespace and workload, in slices that leave the event loop its turn."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cloudpilot.cache.mirror import Mirror
+from cloudpilot.cache.store import Key, key_of
+from cloudpilot.kube.metrics import Usage
+from cloudpilot.kube.objects.meta import Metadata, OwnerReference
+from cloudpilot.kube.objects.pod import Pod
+from cloudpilot.kube.pod_status import PodResources, resources_of
+
+_SLICE = 200
+"""So many pods are added up before the loop gets its turn."""
+_ENDED = ("Succeeded", "Failed")
+BETWEEN = ("ReplicaSet", "Job")
+"""Controllers that usually have one above them: Deployment, CronJob."""
+
+
+@dataclass(slots=True)
+class Total:
+    """Pods of one subject, added up."""
+
+    cpu_requests: int = 0
+    cpu_limits: int = 0
+    memory_requests: int = 0
+    memory_limits: int = 0
+    pods: int = 0
+    restarts: int = 0
+    measured: int = 0
+    cpu_usage: int = 0
+    memory_usage: int = 0
+
+    def add(self, amounts: PodResources, used: Usage | None, ended: bool, restarts: int) -> None:
+        """Count one more pod."""
+        self.cpu_requests += amounts.cpu_requests
+        self.cpu_limits += amounts.cpu_limits
+        self.memory_requests += amounts.memory_requests
+        self.memory_limits += amounts.memory_limits
+        self.pods += not ended
+        self.restarts += restarts
+        if used is not None:
+            self.measured += 1
+            self.cpu_usage += used.cpu_millicores
+            self.memory_usage += used.memory_bytes
+
+    def figures(self, measured: bool) -> dict[str, int]:
+        """Return what is known; of pods none of which was measured no usage is."""
+        known = {
+            "cpu_requests_millicores": self.cpu_requests,
+            "cpu_limits_millicores": self.cpu_limits,
+            "memory_requests_bytes": self.memory_requests,
+            "memory_limits_bytes": self.memory_limits,
+            "pods": self.pods,
+            "restarts": self.restarts,
+        }
+        if measured:
+            known["pods_measured"] = self.measured
+        if measured and (self.measured or not self.pods):
+            known["cpu_usage_millicores"] = self.cpu_usage
+            known["memory_usage_bytes"] = self.memory_usage
+        return known
+
+
+@dataclass(slots=True)
+class PodTotals:
+    """All pods, added up by each scope."""
+
+    measured: bool
+    nodes: dict[str, Total] = field(default_factory=dict)
+    namespaces: dict[str, Total] = field(default_factory=dict)
+    workloads: dict[str, Total] = field(default_factory=dict)
+
+    @classmethod
+    async def add_up(cls, mirror: Mirror, used: Mapping[Key, Usage] | None) -> PodTotals:
+        """Walk over the pods as they are when it begins, in slices."""
+        found = cls(used is not None)
+        for number, pod in enumerate(mirror["Pod"].list()):
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+            workload = workload_of(mirror, pod.metadata)
+            found._add(pod, workload, (used or {}).get(key_of(pod)))
+        return found
+
+    def _add(self, pod: Pod, workload: str, used: Usage | None) -> None:
+        totals = [
+            self.namespaces.setdefault(pod.namespace, Total()),
+            self.workloads.setdefault(workload, Total()),
+        ]
+        if pod.spec.node_name:
+            totals.append(self.nodes.setdefault(pod.spec.node_name, Total()))
+        status = pod.status
+        statuses = (*status.init_container_statuses, *status.container_statuses)
+        amounts, ended = resources_of(pod), status.phase in _ENDED
+        restarts = sum(container.restart_count for container in statuses)
+        for total in totals:
+            total.add(amounts, used, ended, restarts)
+
+
+def workload_of(mirror: Mirror, metadata: Metadata) -> str:
+    """Return the top controller of a pod, or the pod itself, as `namespace/Kind/name`."""
+    owner = _controller(metadata)
+    for _ in BETWEEN:
+        if owner is None or owner.kind not in BETWEEN:
+            break
+        between = mirror[owner.kind].get(metadata.namespace, owner.name)
+        above = _controller(between.metadata) if between else None
+        if above is None:
+            break
+        owner = above
+    if owner is None or owner.kind == "Node":  # a static pod is its node's
+        return f"{metadata.namespace}/Pod/{metadata.name}"
+    return f"{metadata.namespace}/{owner.kind}/{owner.name}"
+
+
+def _controller(metadata: Metadata) -> OwnerReference | None:
+    return next((owner for owner in metadata.owner_references if owner.controller), None)
