@@ -117,11 +117,11 @@ class ApiServer:
         self, request: Request, query: dict[str, str], body: bytes, stranger: bool
     ) -> Response:
         path = request.url.path
-        if (found := discovery.document(path)) is not None:
+        if (found := discovery.document(path, self.handlers.store.kinds)) is not None:
             if isinstance(found, str):
                 return PlainTextResponse(found)
             return _json(200, found)
-        target = parse_target(path)
+        target = parse_target(path, self.handlers.store.kinds)
         watches = query.get("watch") in ("1", "true")
         verb = target.verb(request.method, watches)
         if target.kind.kind == "SelfSubjectAccessReview" and verb == "create":
@@ -154,7 +154,7 @@ class ApiServer:
     def _watch(
         self, target: Target, query: dict[str, str], view: View, accepted_encoding: str
     ) -> Response:
-        _check_watch_options(query)
+        _check_watch_options(query, self.handlers.faults.watch_list)
         asked = query.get("resourceVersion", "")
         try:
             start = parse_version(asked) if asked not in ("", "0") else None
@@ -163,7 +163,8 @@ class ApiServer:
             raise ApiError(500, "", text) from error
         initial = query.get("sendInitialEvents") in ("true", "1")
         compacted = self.handlers.store.compacted
-        if start is not None and start < compacted and self.handlers.faults.http_gone:
+        too_old = start is not None and start < compacted and not initial
+        if too_old and self.handlers.faults.http_gone:
             raise expired(f"too old resource version: {start} ({compacted + 1})")
         request = WatchRequest(
             kind=target.kind,
@@ -175,7 +176,7 @@ class ApiServer:
                 query.get("fieldSelector", ""),
             ),
             view=view,
-            start=None if initial else start,
+            start=start,
             timeout_seconds=float(number(query, "timeoutSeconds") or _WATCH_SECONDS),
             bookmarks=query.get("allowWatchBookmarks") in ("1", "true"),
             initial_events=initial,
@@ -264,15 +265,18 @@ def _write_request(
     return WriteRequest(target, query, content_type, request.headers.get("user-agent", ""), body)
 
 
-def _check_watch_options(query: Mapping[str, str]) -> None:
+def _check_watch_options(query: Mapping[str, str], watch_list: bool) -> None:
     match, initial = query.get("resourceVersionMatch", ""), query.get("sendInitialEvents", "")
-    text = ""
+    field, text = "resourceVersionMatch", ""
     if initial and match != "NotOlderThan":
         text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+    elif initial and not watch_list:
+        gate = "unless the WatchList feature gate is enabled"
+        field, text = "sendInitialEvents", f"sendInitialEvents is forbidden for watch {gate}"
     elif match and not initial:
         text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
     if text:
-        cause = Cause("FieldValueForbidden", f"Forbidden: {text}", "resourceVersionMatch")
+        cause = Cause("FieldValueForbidden", f"Forbidden: {text}", field)
         raise invalid("ListOptions", "meta.k8s.io", "", [cause])
 
 

@@ -42,7 +42,9 @@ class Behaviours:
         self._rules = rules
 
     def of(self, image: str) -> Behaviour:
-        """Return the rule of an image."""
+        """Return the rule of an image; the tag `missing` is in no registry."""
+        if image.endswith(":missing"):
+            return Behaviour(image, fault="pull")
         return next((r for r in self._rules if fnmatchcase(image, r.image)), Behaviour(image))
 
 

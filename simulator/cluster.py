@@ -16,6 +16,7 @@ from starlette.types import Scope
 from simulator.agenda import Agenda
 from simulator.app import ApiServer, Handlers
 from simulator.controllers import Controllers
+from simulator.definitions import Definitions
 from simulator.deletes import Deletes
 from simulator.disk import Disks
 from simulator.endpoints import EndpointController
@@ -82,6 +83,7 @@ class SimulatedCluster:
         kubelet = Kubelet(store, agenda, events, behaviours)
         controllers = (
             kubelet,
+            Definitions(store, agenda, self._watches),
             Controllers(store, agenda, events),
             EndpointController(store, agenda),
             GarbageCollector(store, agenda),

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable
 
 from simulator.agenda import Agenda
-from simulator.kinds import Obj, copied, find_kind
+from simulator.kinds import Obj, copied
 from simulator.recorder import EventRecorder
 from simulator.store import Change, Store, timestamp
 from simulator.validation import set_defaults
@@ -70,7 +70,7 @@ class Controllers:
         uid = owner["metadata"]["uid"]
         return [
             obj
-            for obj in self._store.snapshot(find_kind(resource), owner["metadata"]["namespace"])
+            for obj in self._store.list(resource, owner["metadata"]["namespace"])
             if any(ref["uid"] == uid for ref in obj["metadata"].get("ownerReferences") or ())
             and not obj["metadata"].get("deletionTimestamp")
         ]
@@ -279,7 +279,7 @@ class Controllers:
             "ownerReferences": [owner_reference(owner)],
         }
         pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
-        set_defaults(find_kind("pods"), pod)
+        set_defaults(self._store.kinds.find("pods"), pod)
         return self._store.create(pod)
 
     def _delete_pod(self, pod: Obj) -> None:

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from simulator.bodies import check_dry_run
+from simulator.definitions import CLEANUP, DEFINITIONS
 from simulator.kinds import Obj, copied
 from simulator.paths import Target
 from simulator.reads import in_version, number
@@ -93,6 +94,8 @@ class Deletes:
         for name, finalizer in (("Foreground", "foregroundDeletion"), ("Orphan", "orphan")):
             if policy == name and finalizer not in finalizers:
                 finalizers.append(finalizer)
+        if target.kind.resource == DEFINITIONS and CLEANUP not in finalizers:
+            finalizers.append(CLEANUP)
         grace = self._grace(target, obj, options)
         stays = bool(finalizers) or grace > 0 or target.kind.resource == "namespaces"
         dry_run = options.get("dryRun") in (["All"], "All")

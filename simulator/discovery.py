@@ -1,8 +1,8 @@
-"""Version, health and discovery documents, derived from the table of kinds."""
+"""Version, health and discovery documents, derived from the kinds that are served."""
 
 from __future__ import annotations
 
-from simulator.kinds import KINDS, Obj, kinds_of_group
+from simulator.kinds import Kinds, Obj
 
 _VERSION = {
     "major": "1",
@@ -22,7 +22,7 @@ _VERSION = {
 _HEALTH = frozenset({"/healthz", "/readyz", "/livez"})
 
 
-def document(path: str) -> Obj | str | None:
+def document(path: str, kinds: Kinds) -> Obj | str | None:
     """Return the discovery document of a path, plain text for health, or None."""
     path = path.rstrip("/") or "/"
     if path in _HEALTH:
@@ -38,27 +38,27 @@ def document(path: str) -> Obj | str | None:
             ],
         }
     if path == "/apis":
-        groups = [_group(name) for name in dict.fromkeys(k.group for k in KINDS) if name]
+        groups = [_group(name, kinds) for name in dict.fromkeys(k.group for k in kinds) if name]
         return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
     parts = path.strip("/").split("/")
     if parts == ["api", "v1"]:
-        return _resources("", "v1")
-    if parts[0] == "apis" and len(parts) == 2 and list(kinds_of_group(parts[1])):
-        return {"kind": "APIGroup", "apiVersion": "v1"} | _group(parts[1])
-    if parts[0] == "apis" and len(parts) == 3 and list(kinds_of_group(parts[1], parts[2])):
-        return _resources(parts[1], parts[2])
+        return _resources("", "v1", kinds)
+    if parts[0] == "apis" and len(parts) == 2 and kinds.of_group(parts[1]):
+        return {"kind": "APIGroup", "apiVersion": "v1"} | _group(parts[1], kinds)
+    if parts[0] == "apis" and len(parts) == 3 and kinds.of_group(parts[1], parts[2]):
+        return _resources(parts[1], parts[2], kinds)
     return None
 
 
-def _group(name: str) -> Obj:
-    names = dict.fromkeys(v for kind in kinds_of_group(name) for v in kind.versions)
+def _group(name: str, kinds: Kinds) -> Obj:
+    names = dict.fromkeys(v for kind in kinds.of_group(name) for v in kind.versions)
     versions = [{"groupVersion": f"{name}/{v}", "version": v} for v in names]
     return {"name": name, "versions": versions, "preferredVersion": versions[0]}
 
 
-def _resources(group: str, version: str) -> Obj:
+def _resources(group: str, version: str, kinds: Kinds) -> Obj:
     resources: list[Obj] = []
-    for kind in kinds_of_group(group, version):
+    for kind in kinds.of_group(group, version):
         entry: Obj = {
             "name": kind.plural,
             "singularName": kind.kind.lower(),

@@ -34,7 +34,7 @@ class RecordedRequest:
 class _Failure:
     left: int
     status: int
-    retry_after: int | None
+    retry_after: int | str | None
     method: str
     path: str
 
@@ -46,12 +46,14 @@ class Faults:
     Attributes:
         delay: seconds that every request waits before it is answered.
         http_gone: answer watches from a forgotten version with HTTP 410 instead of an ERROR event.
+        watch_list: whether lists can be streamed (`sendInitialEvents`); older servers cannot.
     """
 
     store: Store
     watches: WatchHub
     delay: float = 0.0
     http_gone: bool = False
+    watch_list: bool = True
     _denied: set[tuple[str, str, str]] = field(default_factory=set)
     _failures: list[_Failure] = field(default_factory=list)
     _drops: list[tuple[str, str]] = field(default_factory=list)
@@ -85,11 +87,15 @@ class Faults:
         """End every open watch in good order."""
         self.watches.close()
 
+    def lose_events(self, resource: str, times: int = 1) -> None:
+        """Keep the next changes of a resource (`configmaps`) from all watches: silent drift."""
+        self.watches.lose(resource, times)
+
     def fail(
         self,
         times: int,
         status: int = 503,
-        retry_after: int | None = None,
+        retry_after: int | str | None = None,
         *,
         method: str = "",
         path: str = "",
@@ -99,7 +105,7 @@ class Faults:
         Args:
             times: how many requests fail.
             status: the HTTP status, e.g. 429, 500 or 503.
-            retry_after: seconds for the Retry-After header.
+            retry_after: what the Retry-After header says: seconds, a date, or nonsense.
             method: only requests with this method.
             path: only requests whose path contains this.
         """
@@ -114,7 +120,7 @@ class Faults:
         self._denied.clear()
         self._failures.clear()
         self._drops.clear()
-        self.delay, self.http_gone = 0.0, False
+        self.delay, self.http_gone, self.watch_list = 0.0, False, True
 
     # -- asked by the server ---------------------------------------------------------------
 
@@ -140,7 +146,7 @@ class Faults:
         return False
 
 
-def _failure(status: int, retry_after: int | None) -> ApiError:
+def _failure(status: int, retry_after: int | str | None) -> ApiError:
     reasons = {
         429: ("TooManyRequests", "Too many requests, please try again later."),
         500: ("InternalError", "Internal error occurred: the simulator was told to fail"),
@@ -148,6 +154,6 @@ def _failure(status: int, retry_after: int | None) -> ApiError:
         504: ("Timeout", "Timeout: request did not complete within the allotted timeout"),
     }
     reason, text = reasons.get(status, ("", "the simulator was told to fail"))
-    details = {} if retry_after is None else {"retryAfterSeconds": retry_after}
+    details = {"retryAfterSeconds": retry_after} if isinstance(retry_after, int) else {}
     headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
     return ApiError(status, reason, text, details, headers=headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.agenda import Agenda
-from simulator.kinds import KINDS, Kind, Obj, copied, find_kind
+from simulator.kinds import Kind, Obj, copied
 from simulator.store import Change, Key, Store, key_of, timestamp
 
 _ROOT_CA = "kube-root-ca.crt"
@@ -56,7 +56,7 @@ class GarbageCollector:
     def _clear(self, namespace: str) -> None:
         """Delete what is in a namespace; the namespace follows when nothing is left."""
         left = False
-        for kind in KINDS:
+        for kind in self._store.kinds:
             if not kind.namespaced or kind.is_virtual:
                 continue
             for obj in self._store.snapshot(kind, namespace):
@@ -88,7 +88,7 @@ class GarbageCollector:
                 continue
             if any(ref["uid"] != uid for ref in obj["metadata"]["ownerReferences"]):
                 self._disown(kind, obj, uid)
-            elif kind is find_kind("pods") or obj["metadata"].get("finalizers"):
+            elif kind.resource == "pods" or obj["metadata"].get("finalizers"):
                 self._mark_deleted(kind, obj)
             else:
                 self._store.delete(kind.resource, name, namespace)
@@ -122,7 +122,7 @@ class GarbageCollector:
 
     def _collect_now(self, uid: str, dependents: list[tuple[Kind, Obj]]) -> None:
         for kind, child in dependents:
-            if kind is find_kind("pods"):
+            if kind.resource == "pods":
                 self._mark_deleted(kind, child)
             else:
                 namespace, name = key_of(child)

@@ -1,15 +1,15 @@
-"""Every kind that the simulated API server serves: one table, one line a kind.
+"""The kinds that a simulated API server can serve: one table, one line a kind, and `Kinds`.
 
 A line gives the API versions (first = preferred), plural, kind, scope, short names, subresources
-and flags. `gen` = metadata.generation counts spec changes; `crd` = served by a custom resource
-definition, so no strategic merge; `returned` = a delete answers with the object itself;
-`virtual` = computed, never stored.
+and flags. `gen` = metadata.generation counts spec changes; `crd` = a custom kind, served only
+while its CustomResourceDefinition is there (`definitions.py`); `returned` = a delete answers with
+the object itself; `virtual` = computed, never stored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
@@ -72,11 +72,17 @@ security.istio.io/v1,v1beta1 peerauthentications PeerAuthentication namespaced p
 security.istio.io/v1,v1beta1 authorizationpolicies AuthorizationPolicy namespaced ap status gen,crd
 security.istio.io/v1,v1beta1 requestauthentications RequestAuthentication namespaced ra status \
 gen,crd
+telemetry.istio.io/v1,v1alpha1 telemetries Telemetry namespaced telemetry status gen,crd
+gateway.networking.k8s.io/v1,v1beta1 gatewayclasses GatewayClass cluster gc status gen,crd
+gateway.networking.k8s.io/v1,v1beta1 gateways Gateway namespaced gtw status gen,crd
+gateway.networking.k8s.io/v1,v1beta1 httproutes HTTPRoute namespaced - status gen,crd
+gateway.networking.k8s.io/v1 grpcroutes GRPCRoute namespaced - status gen,crd
+gateway.networking.k8s.io/v1beta1 referencegrants ReferenceGrant namespaced refgrant - gen,crd
 metrics.k8s.io/v1beta1 nodes NodeMetrics cluster - - virtual,read
 metrics.k8s.io/v1beta1 pods PodMetrics namespaced - - virtual,read
 """
 
-_ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
+ALL_VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 _FIELDS = {
     "pods": (
         "spec.nodeName",
@@ -138,6 +144,8 @@ class Kind:
     is_virtual: bool
     verbs: tuple[str, ...]
     fields: tuple[str, ...]
+    schema: Obj | None = field(default=None, compare=False, repr=False)
+    """The OpenAPI v3 schema of a custom kind."""
 
     @property
     def resource(self) -> str:
@@ -159,7 +167,7 @@ def _parse(line: str) -> Kind:
     group, _, names = versions.rpartition("/")
     flag = flags.split(",")
     resource = f"{plural}.{group}" if group else plural
-    verbs: tuple[str, ...] = _ALL_VERBS
+    verbs: tuple[str, ...] = ALL_VERBS
     if "read" in flag:
         verbs = ("get", "list")
     elif "create" in flag:
@@ -184,36 +192,57 @@ def _parse(line: str) -> Kind:
     )
 
 
-KINDS: tuple[Kind, ...] = tuple(
+_TABLE_KINDS: tuple[Kind, ...] = tuple(
     _parse(line) for line in _TABLE.replace("\\\n", "").strip().splitlines()
 )
+BUILT_IN = tuple(kind for kind in _TABLE_KINDS if not kind.is_custom)
+"""What every server serves."""
+CUSTOM = tuple(kind for kind in _TABLE_KINDS if kind.is_custom)
+"""The custom kinds whose definitions a scene installs."""
 
 
-def find_kind(name: str) -> Kind:
-    """Find a kind by its plural, group-qualified where two groups share it (`pods.metrics.k8s.io`).
+class Kinds:
+    """The kinds that one server serves now: the built-in ones and those defined as objects."""
 
-    Raises:
-        KeyError: no such kind is served.
-    """
-    for kind in KINDS:
-        if name in (kind.resource, kind.plural):
-            return kind
-    raise KeyError(name)
+    def __init__(self) -> None:
+        self._served = {kind.resource: kind for kind in BUILT_IN}
 
+    def __iter__(self) -> Iterator[Kind]:
+        return iter(tuple(self._served.values()))
 
-def kind_of(obj: Obj) -> Kind:
-    """Find the kind of a manifest by its `apiVersion` and `kind`.
+    def serve(self, kind: Kind) -> None:
+        """Serve a kind, or serve it differently from now on."""
+        self._served[kind.resource] = kind
 
-    Raises:
-        KeyError: no such kind is served.
-    """
-    group, _, version = str(obj.get("apiVersion", "")).rpartition("/")
-    for kind in KINDS:
-        if kind.group == group and kind.kind == obj.get("kind") and version in kind.versions:
-            return kind
-    raise KeyError(f"{obj.get('apiVersion')} {obj.get('kind')}")
+    def drop(self, resource: str) -> None:
+        """Serve a kind no longer."""
+        self._served.pop(resource, None)
 
+    def find(self, name: str) -> Kind:
+        """Find a kind by its plural, group-qualified where two share it (`pods.metrics.k8s.io`).
 
-def kinds_of_group(group: str, version: str | None = None) -> Iterable[Kind]:
-    """Return the kinds of one API group (and one version of it)."""
-    return [k for k in KINDS if k.group == group and (version is None or version in k.versions)]
+        Raises:
+            KeyError: no such kind is served.
+        """
+        if name in self._served:
+            return self._served[name]
+        for kind in self:
+            if name == kind.plural:
+                return kind
+        raise KeyError(name)
+
+    def of(self, obj: Obj) -> Kind:
+        """Find the kind of a manifest by its `apiVersion` and `kind`.
+
+        Raises:
+            KeyError: no such kind is served.
+        """
+        group, _, version = str(obj.get("apiVersion", "")).rpartition("/")
+        for kind in self.of_group(group, version):
+            if kind.kind == obj.get("kind"):
+                return kind
+        raise KeyError(f"{obj.get('apiVersion')} {obj.get('kind')}")
+
+    def of_group(self, group: str, version: str | None = None) -> list[Kind]:
+        """Return the kinds of one API group (and one version of it)."""
+        return [k for k in self if k.group == group and (version is None or version in k.versions)]

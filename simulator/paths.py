@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from simulator.kinds import KINDS, Kind
+from simulator.kinds import Kind, Kinds
 from simulator.status import NoSuchGroup, no_such_path
 
 _VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch"}
@@ -44,7 +44,7 @@ class Target:
         )
 
 
-def parse_target(path: str) -> Target:
+def parse_target(path: str, kinds: Kinds) -> Target:
     """Resolve a resource path.
 
     Raises:
@@ -56,7 +56,7 @@ def parse_target(path: str) -> Target:
         group, version, rest = "", parts[1], parts[2:]
     elif parts[0] == "apis" and len(parts) > 3:
         group, version, rest = parts[1], parts[2], parts[3:]
-    elif parts[0] in ("api", "apis"):
+    elif parts[0] == "api" or (parts[0] == "apis" and kinds.of_group(parts[1])):
         raise no_such_path()
     else:
         raise NoSuchGroup
@@ -64,13 +64,12 @@ def parse_target(path: str) -> Target:
     if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
         namespace, rest = rest[1], rest[2:]
     plural, name, subresource = (*rest, "", "")[:3]
-    for kind in KINDS:
-        if (kind.group, kind.plural) == (group, plural) and version in kind.versions:
-            break
-    else:
-        if not any(kind.group == group for kind in KINDS):
-            raise NoSuchGroup
-        raise no_such_path()
+    served = kinds.of_group(group, version)
+    kind = next((kind for kind in served if kind.plural == plural), None)
+    if kind is None:
+        # Only a built-in group answers in the words of the API for what it lacks.
+        built_in = any(not other.is_custom for other in kinds.of_group(group))
+        raise no_such_path() if built_in else NoSuchGroup
     if len(rest) > 3 or (subresource and subresource not in kind.subresources):
         raise no_such_path()
     if bool(namespace) != kind.namespaced and (namespace or name):

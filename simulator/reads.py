@@ -7,7 +7,7 @@ import binascii
 import json
 from collections.abc import Callable, Mapping
 
-from simulator.kinds import Kind, Obj, Objs, find_kind
+from simulator.kinds import Kind, Obj, Objs
 from simulator.negotiate import View
 from simulator.paths import Target
 from simulator.selectors import parse_selection
@@ -86,7 +86,8 @@ class Reads:
     def _objects(self, target: Target, version: int | None) -> Objs:
         kind = target.kind
         if kind.resource == "events.events.k8s.io":
-            events = self._store.snapshot(find_kind("events"), target.namespace, version)
+            core = self._store.kinds.find("events")
+            events = self._store.snapshot(core, target.namespace, version)
             return [as_new_event(event) for event in events]
         if kind.is_virtual:
             objects = self._virtual(kind)

@@ -16,11 +16,12 @@ from typing import Any
 import msgspec
 
 from simulator.agenda import Agenda
+from simulator.apply import record_update
 from simulator.behaviour import Behaviour, Behaviours
+from simulator.definitions import definition_of
 from simulator.disk import Disks, FillingDisk
-from simulator.kinds import KINDS, Obj, copied, kind_of
+from simulator.kinds import CUSTOM, Obj, copied
 from simulator.recorder import EventRecorder
-from simulator.schemas import schema_of
 from simulator.store import Store, timestamp
 from simulator.validation import set_defaults
 
@@ -160,8 +161,9 @@ def play(scene: Scene, store: Store, agenda: Agenda, events: EventRecorder, disk
         add(oldest, _namespace(Namespace(name)))
     for namespace in scene.namespaces:
         add(namespace.age, _namespace(namespace))
-    for crd in _definitions(timestamp(now - timedelta(days=60))):
-        add(oldest, crd)
+    since = timestamp(now - timedelta(seconds=seconds_of(oldest)))
+    for kind in CUSTOM:
+        add(oldest, definition_of(kind, since))
     for position, node in enumerate(scene.nodes):
         add(node.age, _node(node, position, timestamp(now)))
     for workload in scene.workloads:
@@ -187,7 +189,7 @@ def play(scene: Scene, store: Store, agenda: Agenda, events: EventRecorder, disk
 
 def _create(store: Store, obj: Obj) -> None:
     obj = copied(obj)
-    set_defaults(kind_of(obj), obj)
+    set_defaults(store.kinds.of(obj), obj)
     if obj["kind"] == "Service" and obj["spec"].get("clusterIP") is None:
         obj["spec"]["clusterIP"] = (
             f"10.0.{store.random.randrange(255)}.{store.random.randrange(255)}"
@@ -199,7 +201,9 @@ def _roll_out(store: Store, rollout: Rollout) -> None:
     namespace, _, name = rollout.deployment.partition("/")
 
     def change(obj: Obj) -> None:
+        before = copied(obj)
         obj["spec"]["template"]["spec"]["containers"][0]["image"] = rollout.image
+        record_update(before, obj, "kubectl-set", timestamp(store.clock()), custom=False)
 
     if store.edit("deployments", name, namespace, change) is None:
         raise ValueError(f"the scene rolls out {rollout.deployment}, which it does not have")
@@ -211,53 +215,6 @@ def _roll_out(store: Store, rollout: Rollout) -> None:
 def _namespace(namespace: Namespace) -> Obj:
     metadata = {"name": namespace.name, "labels": dict(namespace.labels)}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
-
-
-def _definitions(since: str) -> list[Obj]:
-    """Return the CustomResourceDefinitions of the custom kinds."""
-    found = []
-    for kind in KINDS:
-        if not kind.is_custom:
-            continue
-        names = {"plural": kind.plural, "kind": kind.kind, "listKind": f"{kind.kind}List"}
-        names |= {"singular": kind.kind.lower()}
-        schema = {"openAPIV3Schema": schema_of(kind)}
-        versions = [
-            {
-                "name": version,
-                "served": True,
-                "storage": position == 0,
-                "schema": schema,
-                "subresources": {"status": {}},
-            }
-            for position, version in enumerate(kind.versions)
-        ]
-        conditions = [
-            {"type": name, "status": "True", "reason": reason, "lastTransitionTime": since}
-            for name, reason in (
-                ("NamesAccepted", "NoConflicts"),
-                ("Established", "InitialNamesAccepted"),
-            )
-        ]
-        found.append(
-            {
-                "apiVersion": "apiextensions.k8s.io/v1",
-                "kind": "CustomResourceDefinition",
-                "metadata": {"name": kind.resource},
-                "spec": {
-                    "group": kind.group,
-                    "names": names | {"shortNames": list(kind.short_names)},
-                    "scope": "Namespaced",
-                    "versions": versions,
-                },
-                "status": {
-                    "conditions": conditions,
-                    "acceptedNames": names,
-                    "storedVersions": [kind.versions[0]],
-                },
-            }
-        )
-    return found
 
 
 def _node(node: Node, position: int, now: str) -> Obj:

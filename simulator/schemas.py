@@ -1,36 +1,28 @@
 """Structural schemas of custom resources: type checks, unknown fields and pruning.
 
-Only the Istio Gateway has a full schema; the other custom kinds keep every field. The same
-schema is published in the kind's CustomResourceDefinition.
+The schema is that of the kind's CustomResourceDefinition; where that is open, as of most kinds of
+the scenes, every field is kept.
 """
 
 from __future__ import annotations
 
 import re
-from functools import cache
-from pathlib import Path
 from typing import Any
-
-import yaml
 
 from simulator.kinds import Kind, Obj, copied
 from simulator.status import Cause, invalid_value, required
 
-_FOLDER = Path(__file__).parent / "crds"
 _HAS = re.compile(r"has\(self\.(\w+)\)")
 _UNCHECKED = (
     "some validation rules were not checked because the object was invalid; correct the existing "
     "errors to complete validation"
 )
-_OPEN: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+OPEN: Obj = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
 
-@cache
 def schema_of(kind: Kind) -> Obj:
     """Return the OpenAPI v3 schema of a custom kind's objects."""
-    file = _FOLDER / f"{kind.resource}.yaml"
-    spec = yaml.safe_load(file.read_text("utf-8")) if file.exists() else _OPEN
-    return {"type": "object", "properties": {"spec": spec, "status": _OPEN}}
+    return kind.schema or OPEN
 
 
 def unknown_fields(kind: Kind, obj: Obj) -> list[str]:

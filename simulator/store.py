@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from simulator.kinds import Kind, Obj, Objs, copied, find_kind, kind_of
+from simulator.kinds import Kind, Kinds, Obj, Objs, copied
 
 Key = tuple[str, str]
 Clock = Callable[[], datetime]
@@ -61,6 +61,7 @@ class Store:
 
     def __init__(self, clock: Clock, seed: int = 0, history: int = 20_000) -> None:
         self.clock = clock
+        self.kinds = Kinds()
         self.random = random.Random(seed)  # noqa: S311 - repeatable names, nothing secret
         self.version = 1000
         self.compacted = 0
@@ -77,7 +78,7 @@ class Store:
 
     def get(self, resource: str, name: str, namespace: str = "") -> Obj | None:
         """Return a copy of an object, to be changed at will."""
-        return copied(self.find(find_kind(resource), namespace, name))
+        return copied(self.find(self.kinds.find(resource), namespace, name))
 
     def list(
         self, resource: str, namespace: str = "", labels: Mapping[str, str] | None = None
@@ -86,7 +87,7 @@ class Store:
         wanted = (labels or {}).items()
         return [
             obj
-            for obj in self.snapshot(find_kind(resource), namespace)
+            for obj in self.snapshot(self.kinds.find(resource), namespace)
             if wanted <= obj["metadata"].get("labels", {}).items()
         ]
 
@@ -98,7 +99,7 @@ class Store:
             for change in reversed(self._history):
                 if change.version <= version:
                     break
-                if change.kind is not kind:
+                if change.kind.resource != kind.resource:
                     continue
                 if change.before is None and change.after is not None:
                     del objects[key_of(change.after)]
@@ -111,7 +112,7 @@ class Store:
         """Yield the remembered changes of a kind that are newer than a version."""
         start = bisect_right(self._history, version, key=lambda change: change.version)
         for position in range(start, len(self._history)):
-            if self._history[position].kind is kind:
+            if self._history[position].kind.resource == kind.resource:
                 yield self._history[position]
 
     # -- writing ---------------------------------------------------------------------------
@@ -131,7 +132,7 @@ class Store:
             obj: a manifest; `metadata.generateName` is completed.
             age: how long ago it shall have been created.
         """
-        kind = kind_of(obj)
+        kind = self.kinds.of(obj)
         obj = copied(obj)
         metadata = obj["metadata"]
         if not metadata.get("name"):
@@ -144,7 +145,7 @@ class Store:
 
     def update(self, obj: Obj) -> Obj:
         """Replace an object (by namespace and name), counting its generation up on spec change."""
-        kind = kind_of(obj)
+        kind = self.kinds.of(obj)
         before = self.find(kind, *key_of(obj))
         if before is None:
             raise KeyError(f"{kind.resource} {key_of(obj)}")
@@ -183,7 +184,7 @@ class Store:
 
     def delete(self, resource: str, name: str, namespace: str = "") -> Obj | None:
         """Remove an object at once, whatever its finalizers say; return what it was."""
-        kind = find_kind(resource)
+        kind = self.kinds.find(resource)
         before = self._objects.get(kind.resource, {}).pop((namespace, name), None)
         if before is not None:
             self.version += 1

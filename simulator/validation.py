@@ -68,6 +68,8 @@ def set_defaults(kind: Kind, obj: Obj) -> None:
         _default_workload(kind, obj)
     elif kind.resource == "secrets":
         obj.setdefault("type", "Opaque")
+    elif kind.kind == "CustomResourceDefinition" and isinstance(spec, dict):
+        _default_definition(spec)
 
 
 def _default_pod(obj: Obj) -> None:
@@ -100,6 +102,14 @@ def default_pod_spec(spec: Obj) -> None:
         container.setdefault("terminationMessagePolicy", "File")
         for port in container.get("ports") or ():
             port.setdefault("protocol", "TCP")
+
+
+def _default_definition(spec: Obj) -> None:
+    names = spec.setdefault("names", {})
+    spec.setdefault("conversion", {"strategy": "None"})
+    if names.get("kind"):
+        names.setdefault("singular", names["kind"].lower())
+        names.setdefault("listKind", f"{names['kind']}List")
 
 
 def _default_workload(kind: Kind, obj: Obj) -> None:
@@ -149,6 +159,8 @@ def validate(kind: Kind, obj: Obj) -> None:
         causes += _service_causes(obj.get("spec") or {})
     elif kind.resource in ("configmaps", "secrets"):
         causes += _data_causes(obj)
+    elif kind.kind == "CustomResourceDefinition":
+        causes += _definition_causes(obj)
     if causes:
         raise invalid(kind.kind, kind.group, obj["metadata"].get("name", ""), causes)
 
@@ -291,3 +303,19 @@ def _data_causes(obj: Obj) -> Iterator[Cause]:
                 "'[-._a-zA-Z0-9]+')"
             )
             yield invalid_value(f"data[{key}]", key, text)
+
+
+def _definition_causes(obj: Obj) -> Iterator[Cause]:
+    spec, name = obj.get("spec") or {}, obj["metadata"].get("name", "")
+    names, versions = spec.get("names") or {}, spec.get("versions") or []
+    if name != f"{names.get('plural', '')}.{spec.get('group', '')}" or not names.get("plural"):
+        yield invalid_value("metadata.name", name, 'must be spec.names.plural+"."+spec.group')
+    for field in ("plural", "singular", "kind", "listKind"):
+        if not names.get(field):
+            yield required(f"spec.names.{field}")
+    for position, version in enumerate(versions):
+        if not (version.get("schema") or {}).get("openAPIV3Schema"):
+            yield required(f"spec.versions[{position}].schema.openAPIV3Schema")
+    if sum(bool(version.get("storage")) for version in versions) != 1:
+        text = "must have exactly one version marked as storage version"
+        yield invalid_value("spec.versions", versions, text)

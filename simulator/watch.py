@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from simulator.kinds import Kind, Obj
 from simulator.negotiate import View
 from simulator.reads import in_version
 from simulator.selectors import Selection
-from simulator.status import expired
+from simulator.status import ApiError, expired, future_version
 from simulator.store import Change, Store
 
 _ENCODER = msgspec.json.Encoder()
@@ -39,7 +40,9 @@ class WatchHub:
 
     store: Store
     bookmark_seconds: float
-    _queues: set[asyncio.Queue[Change | None]] = field(default_factory=set)
+    _queues: dict[asyncio.Queue[Change | None], str] = field(default_factory=dict)
+    _losing: Counter[str] = field(default_factory=Counter)
+    _lost: set[int] = field(default_factory=set)
 
     @property
     def open(self) -> int:
@@ -51,16 +54,37 @@ class WatchHub:
         for queue in self._queues:
             queue.put_nowait(None)
 
+    def end(self, resource: str) -> None:
+        """End the open watches of one resource, after what has happened so far."""
+        for queue, watched in self._queues.items():
+            if watched == resource:
+                queue.put_nowait(None)
+
+    def lose(self, resource: str, times: int) -> None:
+        """Keep the next changes of a resource from every watch that is open then."""
+        self._losing[resource] += times
+
+    def _loses(self, change: Change) -> bool:
+        resource = change.kind.resource
+        if change.version not in self._lost and self._losing[resource] > 0:
+            self._losing[resource] -= 1
+            self._lost.add(change.version)
+        return change.version in self._lost
+
     async def stream(self, request: WatchRequest) -> AsyncIterator[bytes]:
         """Yield the lines of a watch until its timeout or until it is closed."""
         feed = _Feed(request)
-        if request.start is not None and request.start < self.store.compacted:
-            text = f"too old resource version: {request.start} ({self.store.compacted + 1})"
-            yield _line("ERROR", expired(text).body)
+        if refusal := self._refusal(request):
+            yield _line("ERROR", refusal.body)
             return
         queue: asyncio.Queue[Change | None] = asyncio.Queue()
-        self._queues.add(queue)
-        unsubscribe = self.store.subscribe(request.kind, queue.put_nowait)
+        self._queues[queue] = request.kind.resource
+
+        def deliver(change: Change) -> None:
+            if not self._loses(change):
+                queue.put_nowait(change)
+
+        unsubscribe = self.store.subscribe(request.kind, deliver)
         try:
             for line in self._beginning(request, feed):
                 yield line
@@ -68,7 +92,17 @@ class WatchHub:
                 yield line
         finally:
             unsubscribe()
-            self._queues.discard(queue)
+            del self._queues[queue]
+
+    def _refusal(self, request: WatchRequest) -> ApiError | None:
+        start, store = request.start, self.store
+        if start is None:
+            return None
+        if request.initial_events:
+            return future_version(start, store.version) if start > store.version else None
+        if start < store.compacted:
+            return expired(f"too old resource version: {start} ({store.compacted + 1})")
+        return None
 
     def _beginning(self, request: WatchRequest, feed: _Feed) -> Iterable[bytes]:
         if request.start is None or request.initial_events:
@@ -78,7 +112,7 @@ class WatchHub:
         else:
             for change in list(self.store.changes_after(request.kind, request.start)):
                 yield from feed.change(change)
-        if request.initial_events:
+        if request.initial_events and request.bookmarks:
             marks = {"k8s.io/initial-events-end": "true"}
             yield feed.bookmark(self.store.version, marks)
 
@@ -136,7 +170,7 @@ class _Feed:
     def bookmark(self, version: int, annotations: dict[str, str]) -> bytes:
         """Return a bookmark line: an empty object that only carries a resourceVersion."""
         request = self._request
-        metadata: Obj = {"resourceVersion": str(version), "creationTimestamp": None}
+        metadata: Obj = {"resourceVersion": str(version)}
         if annotations:
             metadata["annotations"] = annotations
         kind = request.kind

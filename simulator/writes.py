@@ -19,7 +19,7 @@ from simulator.bodies import (
     decode,
     strict,
 )
-from simulator.kinds import Kind, Obj, copied, find_kind
+from simulator.kinds import Kind, Obj, copied
 from simulator.paths import Target
 from simulator.reads import in_version
 from simulator.schemas import unknown_fields
@@ -113,7 +113,7 @@ class Writes:
     def _admit(self, target: Target, name: str) -> None:
         if not target.kind.namespaced:
             return
-        namespaces = find_kind("namespaces")
+        namespaces = self._store.kinds.find("namespaces")
         namespace = self._store.find(namespaces, "", target.namespace)
         if namespace is None:
             raise not_found(namespaces, target.namespace)

@@ -1,12 +1,15 @@
 """How faults develop and how the right fix heals them; time is moved on by the tests."""
 
+import json
+
 import pytest
 
 from simulator import SimulatedCluster
 from simulator.behaviour import Behaviour
-from simulator.scene import Node, Scene, Workload
+from simulator.scene import Namespace, Node, Scene, Workload
 from tests.simulator.client import (
     Obj,
+    client_of,
     container_of,
     events_about,
     is_ready,
@@ -158,3 +161,38 @@ async def test_speed_makes_live_faults_develop_faster():
     scene = one_workload(Behaviour("example.com/app:1", fault="crash", survives_seconds=10))
     async with SimulatedCluster(scene, speed=2000.0) as sim:
         await until(lambda: container_of(pods_of(sim, "default", "app")[0])["restartCount"] >= 2)
+
+
+async def test_rollout_of_an_image_that_is_nowhere_fails_as_in_a_real_cluster():
+    scene = Scene(
+        nodes=(Node("one"),),
+        namespaces=(Namespace("web"),),
+        workloads=(Workload("front", "web", "registry.example.com/front:1", replicas=2),),
+    )
+    async with SimulatedCluster(scene) as sim, client_of(sim) as client:
+        containers = [{"name": "front", "image": "registry.example.com/front:missing"}]
+        answer = await client.patch(
+            "/apis/apps/v1/namespaces/web/deployments/front",
+            params={"fieldManager": "kubectl-set"},
+            content=json.dumps({"spec": {"template": {"spec": {"containers": containers}}}}),
+            headers={"Content-Type": "application/strategic-merge-patch+json"},
+        )
+        writers = {e["manager"]: e for e in answer.json()["metadata"]["managedFields"]}
+        owned = writers["kubectl-set"]["fieldsV1"]["f:spec"]["f:template"]["f:spec"]
+        assert "f:image" in owned["f:containers"]['k:{"name":"front"}']
+        sim.advance(60)
+        assert len(sim.store.list("replicasets", "web")) == 2
+        [failing] = [pod for pod in pods_of(sim, "web", "front") if not is_ready(pod)]
+        assert container_of(failing)["state"]["waiting"]["reason"] == "ImagePullBackOff"
+        name = failing["metadata"]["name"]
+        assert events_about(sim, name, "Failed")
+        assert events_about(sim, "front", "ScalingReplicaSet")
+        front = sim.store.get("deployments", "front", "web")
+        assert front is not None
+        assert front["status"]["unavailableReplicas"] == 1
+        sim.advance(60)
+        set_image(sim, "web", "front", "registry.example.com/front:2")
+        sim.advance(60)
+        assert all(is_ready(pod) for pod in pods_of(sim, "web", "front"))
+        sim.advance(3700)
+        assert not events_about(sim, name, "Failed"), "events live for an hour"

@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from simulator import SimulatedCluster
+from tests.simulator.client import until
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -132,3 +133,42 @@ async def test_requests_are_recorded_without_the_token(
     assert (request.method, request.path, request.query) == ("GET", MAPS, {"limit": "3"})
     assert request.user_agent == "tester/1.0"
     assert empty.token not in str(request)
+
+
+async def test_retry_after_can_be_anything(empty: SimulatedCluster, client: httpx.AsyncClient):
+    for said in ("Wed, 21 Oct 2026 07:28:00 GMT", "-1", "soon"):
+        empty.faults.fail(1, status=429, retry_after=said)
+        answer = await client.get(MAPS)
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, said)
+
+
+async def test_older_server_refuses_to_stream_lists(
+    empty: SimulatedCluster, client: httpx.AsyncClient
+):
+    empty.faults.watch_list = False
+    params = {"watch": "1", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+    answer = await client.get(MAPS, params=params)
+    assert answer.status_code == 422
+    assert answer.json()["message"] == (
+        'ListOptions.meta.k8s.io "" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is '
+        "forbidden for watch unless the WatchList feature gate is enabled"
+    )
+
+
+async def test_lost_event_reaches_no_watch_and_the_next_one_does(
+    empty: SimulatedCluster, client: httpx.AsyncClient
+):
+    version = (await client.get(MAPS)).json()["metadata"]["resourceVersion"]
+    params = {"watch": "1", "resourceVersion": version}
+    async with (
+        client.stream("GET", MAPS, params=params) as one,
+        client.stream("GET", MAPS, params=params) as two,
+    ):
+        await until(lambda: empty.open_watches == 2)
+        empty.faults.lose_events("configmaps")
+        await client.post(MAPS, json=config_map("lost"))
+        await client.post(MAPS, json=config_map("seen"))
+        for response in (one, two):
+            line = await asyncio.wait_for(anext(response.aiter_lines()), 5)
+            assert json.loads(line)["object"]["metadata"]["name"] == "seen"
+    assert len((await client.get(MAPS)).json()["items"]) == 3

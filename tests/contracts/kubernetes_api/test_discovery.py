@@ -50,6 +50,16 @@ async def test_one_group_is_described_alone(server: Server):
         ("/apis/networking.istio.io/v1", "gateways", "Gateway", True, ["gw"]),
         ("/apis/networking.istio.io/v1beta1", "gateways", "Gateway", True, ["gw"]),
         ("/apis/networking.istio.io/v1", "virtualservices", "VirtualService", True, ["vs"]),
+        ("/apis/networking.istio.io/v1alpha3", "envoyfilters", "EnvoyFilter", True, None),
+        ("/apis/telemetry.istio.io/v1", "telemetries", "Telemetry", True, ["telemetry"]),
+        (
+            "/apis/autoscaling/v2",
+            "horizontalpodautoscalers",
+            "HorizontalPodAutoscaler",
+            True,
+            ["hpa"],
+        ),
+        ("/apis/policy/v1", "poddisruptionbudgets", "PodDisruptionBudget", True, ["pdb"]),
     ],
 )
 async def test_resources_of_a_version(

@@ -193,10 +193,63 @@ async def test_initial_events_end_with_a_marked_bookmark(server: Server, path: s
         assert (kind, obj["metadata"]["name"]) == ("ADDED", "early")
         kind, mark = await watch.any_event()
         assert kind == "BOOKMARK"
+        assert mark["metadata"].keys() == {"annotations", "resourceVersion"}
         assert mark["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
         assert int(mark["metadata"]["resourceVersion"]) > 0
         await server.create(path, config_map("late", LABELLED))
         assert await seen(watch, 1) == [("ADDED", "late")]
+
+
+STREAMED = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+
+
+async def test_streamed_list_of_metadata_ends_with_a_marked_bookmark(server: Server, path: str):
+    partial = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"
+    params = STREAMED | {"allowWatchBookmarks": "true", "labelSelector": "on=watch"}
+    async with server.watch(path, partial, **params) as watch:
+        events = [await watch.any_event() for _ in range(2)]
+    assert [kind for kind, _ in events] == ["ADDED", "BOOKMARK"]
+    for _, obj in events:
+        assert (obj["kind"], obj["apiVersion"]) == ("PartialObjectMetadata", "meta.k8s.io/v1")
+        assert obj.keys() == {"kind", "apiVersion", "metadata"}
+    assert events[1][1]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+
+
+async def test_streamed_list_of_nothing_is_only_the_mark(server: Server, namespace: str):
+    path = f"{GATEWAYS}/namespaces/{namespace}/gateways"
+    async with server.watch(path, allowWatchBookmarks="true", **STREAMED) as watch:
+        kind, mark = await watch.any_event()
+        assert kind == "BOOKMARK"
+        assert (mark["kind"], mark["apiVersion"]) == ("Gateway", "networking.istio.io/v1")
+        await server.create(path, gateway("late"))
+        assert await seen(watch, 1) == [("ADDED", "late")]
+
+
+async def test_streamed_list_without_bookmarks_has_no_mark(server: Server, path: str):
+    params = STREAMED | {"labelSelector": "on=watch", "timeoutSeconds": "1"}
+    async with server.watch(path, **params) as watch:
+        assert [kind for kind, _ in await watch.rest()] == ["ADDED"]
+
+
+async def test_streamed_list_is_as_of_now_whatever_old_version_is_asked(server: Server, path: str):
+    version = await version_of(server, path)
+    await server.create(path, config_map("newer", LABELLED))
+    params = STREAMED | {"allowWatchBookmarks": "true", "labelSelector": "on=watch"}
+    async with server.watch(path, resourceVersion=version, **params) as watch:
+        events = [await watch.any_event() for _ in range(3)]
+    assert {obj["metadata"].get("name") for _, obj in events[:2]} == {"early", "newer"}
+    assert events[2][0] == "BOOKMARK"
+    assert int(events[2][1]["metadata"]["resourceVersion"]) > int(version)
+
+
+async def test_streamed_list_of_the_future_is_an_error_event(server: Server, path: str):
+    params = STREAMED | {"allowWatchBookmarks": "true", "resourceVersion": str(10**12)}
+    async with server.watch(path, **params) as watch:
+        [(kind, status)] = await watch.rest()
+    assert kind == "ERROR"
+    assert (status["code"], status["reason"]) == (504, "Timeout")
+    assert status["message"].startswith(f"Timeout: Too large resource version: {10**12}, current: ")
+    assert status["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
 
 @pytest.mark.parametrize(
