@@ -1,5 +1,6 @@
 """The tables. A cluster's objects are never stored here, only what CloudPilot itself must remember.
 
+Of objects that changed the journal keeps the fields before and after, masked.
 Times are UTC; the database's clock decides every expiry.
 """
 
@@ -8,7 +9,17 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, LargeBinary, MetaData, String, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NAMING = {
@@ -140,3 +151,111 @@ class AuditRow(Base):
     """The operation or the plan's id."""
     request_id: Mapped[str] = mapped_column(String(64))
     details: Mapped[dict[str, Any]]
+
+
+class _JournalColumns:
+    """The object that a row of the journal is about, and the controller at the top of it."""
+
+    cluster: Mapped[str] = mapped_column(String(63))
+    kind: Mapped[str] = mapped_column(String(63))
+    namespace: Mapped[str] = mapped_column(String(63))
+    name: Mapped[str] = mapped_column(String(253))
+    uid: Mapped[str] = mapped_column(String(64))
+    owner_kind: Mapped[str] = mapped_column(String(63))
+    owner_name: Mapped[str] = mapped_column(String(253))
+
+
+class JournalEntryRow(_JournalColumns, Base):
+    """One change of one object of a cluster."""
+
+    __tablename__ = "journal_entries"
+
+    cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    time: Mapped[datetime]
+    what: Mapped[str] = mapped_column(String(16))
+    field: Mapped[str] = mapped_column(Text)
+    before: Mapped[str | None] = mapped_column(Text)
+    after: Mapped[str | None] = mapped_column(Text)
+    who: Mapped[str | None] = mapped_column(String(128))
+    reason: Mapped[str] = mapped_column(Text)
+    exit_code: Mapped[int | None]
+    message: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (
+        Index(None, "cluster", "time"),
+        Index(None, "cluster", "name"),
+        Index(None, "cluster", "owner_name"),
+    )
+
+
+class JournalEventRow(_JournalColumns, Base):
+    """An Event of a cluster and its repetitions, kept beyond the cluster's hour."""
+
+    __tablename__ = "journal_events"
+
+    cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(32), primary_key=True)
+    """Of the object, the reason and the message: what makes two Events one."""
+    type: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(String(128))
+    message: Mapped[str] = mapped_column(Text)
+    source: Mapped[str] = mapped_column(String(128))
+    count: Mapped[int]
+    first: Mapped[datetime]
+    last: Mapped[datetime]
+
+    __table_args__ = (
+        Index(None, "cluster", "last"),
+        Index(None, "cluster", "name"),
+        Index(None, "cluster", "owner_name"),
+    )
+
+
+class JournalPodRow(_JournalColumns, Base):
+    """A pod that went away while it failed: its last state and the end of its log."""
+
+    __tablename__ = "journal_pods"
+
+    cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
+    uid: Mapped[str] = mapped_column(String(64), primary_key=True)
+    gone: Mapped[datetime]
+    node: Mapped[str] = mapped_column(String(253))
+    reason: Mapped[str] = mapped_column(String(128))
+    message: Mapped[str] = mapped_column(Text)
+    exit_code: Mapped[int | None]
+    restarts: Mapped[int]
+    container: Mapped[str] = mapped_column(String(63))
+    packed_log: Mapped[bytes | None] = mapped_column(LargeBinary)
+    log_note: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (Index(None, "cluster", "gone"), Index(None, "cluster", "name"))
+
+
+class JournalCoverageRow(Base):
+    """A time during which a kind of a cluster was watched without a break."""
+
+    __tablename__ = "journal_coverage"
+
+    cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    identity: Mapped[str] = mapped_column(String(128))
+    """Which cluster bore the name then; another one's journal is no use."""
+    kind: Mapped[str] = mapped_column(String(63))
+    since: Mapped[datetime]
+    until: Mapped[datetime]
+
+
+class SampleRow(Base):
+    """A packed block of usage samples (see `cloudpilot.monitor.blocks`)."""
+
+    __tablename__ = "samples"
+
+    cluster: Mapped[str] = mapped_column(String(63), primary_key=True)
+    tier: Mapped[str] = mapped_column(String(8), primary_key=True)
+    """How fine it is and how much time it covers."""
+    start: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Seconds since the epoch."""
+    scope: Mapped[str] = mapped_column(String(16), primary_key=True)
+    part: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
