@@ -4,14 +4,36 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from cloudpilot.kube.objects.autoscaling import HorizontalPodAutoscaler, PodDisruptionBudget
 from cloudpilot.kube.objects.event import Event
-from cloudpilot.kube.objects.istio import Gateway
+from cloudpilot.kube.objects.extension import CustomResourceDefinition, WebhookConfiguration
+from cloudpilot.kube.objects.gateway_api import (
+    GatewayClass,
+    KubernetesGateway,
+    ReferenceGrant,
+    Route,
+)
+from cloudpilot.kube.objects.istio import (
+    AuthorizationPolicy,
+    DestinationRule,
+    Gateway,
+    PeerAuthentication,
+    RequestAuthentication,
+    ServiceEntry,
+    Sidecar,
+    VirtualService,
+)
+from cloudpilot.kube.objects.job import CronJob, Job
 from cloudpilot.kube.objects.meta import KubeObject
-from cloudpilot.kube.objects.namespace import Namespace
+from cloudpilot.kube.objects.namespace import LimitRange, Namespace, ResourceQuota
+from cloudpilot.kube.objects.network import Ingress, IngressClass, NetworkPolicy
 from cloudpilot.kube.objects.node import Node
 from cloudpilot.kube.objects.pod import Pod
-from cloudpilot.kube.objects.service import Service
-from cloudpilot.kube.objects.workload import Deployment
+from cloudpilot.kube.objects.rbac import Role, RoleBinding, ServiceAccount
+from cloudpilot.kube.objects.scheduling import PriorityClass
+from cloudpilot.kube.objects.service import EndpointSlice, Service
+from cloudpilot.kube.objects.storage import PersistentVolume, PersistentVolumeClaim, StorageClass
+from cloudpilot.kube.objects.workload import DaemonSet, Deployment, ReplicaSet, StatefulSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +60,20 @@ class Kind:
     keeps_body: bool = False
     """Whether `KubeObject.body` keeps the object's own fields for the journal. Not for kinds that
     are many or written by machines."""
+    short_names: tuple[str, ...] = ()
+    """What kubectl calls it for short."""
 
     @property
     def kind(self) -> str:
         """The kind as the API spells it, without a group."""
         return self.name.partition(".")[0]
+
+    @property
+    def spellings(self) -> frozenset[str]:
+        """Every lower-case spelling that names it on kubectl's command line."""
+        bare = (self.kind.lower(), self.plural, *self.short_names)
+        full = (f"{self.kind.lower()}.{self.group}", f"{self.plural}.{self.group}")
+        return frozenset((*bare, *full) if self.group else bare)
 
     @property
     def resource(self) -> str:
@@ -57,81 +88,95 @@ _RBAC = "rbac.authorization.k8s.io"
 
 # fmt: off
 _CORE = (
-    Kind("Node", "nodes", Node, namespaced=False, always=True),
-    Kind("Namespace", "namespaces", Namespace, namespaced=False, always=True),
-    Kind("Pod", "pods", Pod, always=True),
-    Kind("Event", "events", Event, always=True),
-    Kind("Deployment", "deployments", Deployment, "apps", always=True, keeps_body=True),
-    Kind("ReplicaSet", "replicasets", KubeObject, "apps", always=True),
-    Kind("StatefulSet", "statefulsets", KubeObject, "apps", always=True, keeps_body=True),
-    Kind("DaemonSet", "daemonsets", KubeObject, "apps", always=True, keeps_body=True),
-    Kind("Job", "jobs", KubeObject, "batch", always=True),
-    Kind("CronJob", "cronjobs", KubeObject, "batch", always=True, keeps_body=True),
-    Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", KubeObject, "autoscaling", ("v2",),
-         always=True, keeps_body=True),
-    Kind("PodDisruptionBudget", "poddisruptionbudgets", KubeObject, "policy", keeps_body=True),
-    Kind("Service", "services", Service, always=True, keeps_body=True),
-    Kind("EndpointSlice", "endpointslices", KubeObject, "discovery.k8s.io"),
-    Kind("Ingress", "ingresses", KubeObject, "networking.k8s.io", keeps_body=True),
-    Kind("IngressClass", "ingressclasses", KubeObject, "networking.k8s.io", namespaced=False,
+    Kind("Node", "nodes", Node, namespaced=False, always=True, short_names=("no",)),
+    Kind("Namespace", "namespaces", Namespace, namespaced=False, always=True, short_names=("ns",)),
+    Kind("Pod", "pods", Pod, always=True, short_names=("po",)),
+    Kind("Event", "events", Event, always=True, short_names=("ev",)),
+    Kind("Deployment", "deployments", Deployment, "apps", always=True, keeps_body=True,
+         short_names=("deploy",)),
+    Kind("ReplicaSet", "replicasets", ReplicaSet, "apps", always=True, short_names=("rs",)),
+    Kind("StatefulSet", "statefulsets", StatefulSet, "apps", always=True, keeps_body=True,
+         short_names=("sts",)),
+    Kind("DaemonSet", "daemonsets", DaemonSet, "apps", always=True, keeps_body=True,
+         short_names=("ds",)),
+    Kind("Job", "jobs", Job, "batch", always=True),
+    Kind("CronJob", "cronjobs", CronJob, "batch", always=True, keeps_body=True,
+         short_names=("cj",)),
+    Kind("HorizontalPodAutoscaler", "horizontalpodautoscalers", HorizontalPodAutoscaler,
+         "autoscaling", ("v2",), always=True, keeps_body=True, short_names=("hpa",)),
+    Kind("PodDisruptionBudget", "poddisruptionbudgets", PodDisruptionBudget, "policy",
+         keeps_body=True, short_names=("pdb",)),
+    Kind("Service", "services", Service, always=True, keeps_body=True, short_names=("svc",)),
+    Kind("EndpointSlice", "endpointslices", EndpointSlice, "discovery.k8s.io"),
+    Kind("Ingress", "ingresses", Ingress, "networking.k8s.io", keeps_body=True,
+         short_names=("ing",)),
+    Kind("IngressClass", "ingressclasses", IngressClass, "networking.k8s.io", namespaced=False,
          keeps_body=True),
-    Kind("NetworkPolicy", "networkpolicies", KubeObject, "networking.k8s.io", keeps_body=True),
-    Kind("ResourceQuota", "resourcequotas", KubeObject, keeps_body=True),
-    Kind("LimitRange", "limitranges", KubeObject, keeps_body=True),
-    Kind("PersistentVolume", "persistentvolumes", KubeObject, namespaced=False),
-    Kind("PersistentVolumeClaim", "persistentvolumeclaims", KubeObject, always=True),
-    Kind("StorageClass", "storageclasses", KubeObject, "storage.k8s.io", namespaced=False,
+    Kind("NetworkPolicy", "networkpolicies", NetworkPolicy, "networking.k8s.io", keeps_body=True,
+         short_names=("netpol",)),
+    Kind("ResourceQuota", "resourcequotas", ResourceQuota, keeps_body=True,
+         short_names=("quota",)),
+    Kind("LimitRange", "limitranges", LimitRange, keeps_body=True, short_names=("limits",)),
+    Kind("PersistentVolume", "persistentvolumes", PersistentVolume, namespaced=False,
+         short_names=("pv",)),
+    Kind("PersistentVolumeClaim", "persistentvolumeclaims", PersistentVolumeClaim, always=True,
+         short_names=("pvc",)),
+    Kind("StorageClass", "storageclasses", StorageClass, "storage.k8s.io", namespaced=False,
+         keeps_body=True, short_names=("sc",)),
+    Kind("ConfigMap", "configmaps", always=True, metadata_only=True, short_names=("cm",)),
+    Kind("Secret", "secrets", always=True, metadata_only=True),
+    Kind("ServiceAccount", "serviceaccounts", ServiceAccount, short_names=("sa",)),
+    Kind("Role", "roles", Role, _RBAC, keeps_body=True),
+    Kind("RoleBinding", "rolebindings", RoleBinding, _RBAC, keeps_body=True),
+    Kind("ClusterRole", "clusterroles", Role, _RBAC, namespaced=False, keeps_body=True),
+    Kind("ClusterRoleBinding", "clusterrolebindings", RoleBinding, _RBAC, namespaced=False,
          keeps_body=True),
-    Kind("ConfigMap", "configmaps", KubeObject, always=True, metadata_only=True),
-    Kind("Secret", "secrets", KubeObject, always=True, metadata_only=True),
-    Kind("ServiceAccount", "serviceaccounts", KubeObject),
-    Kind("Role", "roles", KubeObject, _RBAC, keeps_body=True),
-    Kind("RoleBinding", "rolebindings", KubeObject, _RBAC, keeps_body=True),
-    Kind("ClusterRole", "clusterroles", KubeObject, _RBAC, namespaced=False, keeps_body=True),
-    Kind("ClusterRoleBinding", "clusterrolebindings", KubeObject, _RBAC, namespaced=False,
-         keeps_body=True),
-    Kind("PriorityClass", "priorityclasses", KubeObject, "scheduling.k8s.io", namespaced=False),
-    Kind("ValidatingWebhookConfiguration", "validatingwebhookconfigurations", KubeObject,
+    Kind("PriorityClass", "priorityclasses", PriorityClass, "scheduling.k8s.io",
+         namespaced=False, short_names=("pc",)),
+    Kind("ValidatingWebhookConfiguration", "validatingwebhookconfigurations",
+         WebhookConfiguration, _ADMISSION, namespaced=False, keeps_body=True),
+    Kind("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", WebhookConfiguration,
          _ADMISSION, namespaced=False, keeps_body=True),
-    Kind("MutatingWebhookConfiguration", "mutatingwebhookconfigurations", KubeObject, _ADMISSION,
-         namespaced=False, keeps_body=True),
-    Kind("CustomResourceDefinition", "customresourcedefinitions", KubeObject,
-         "apiextensions.k8s.io", namespaced=False, always=True),
+    Kind("CustomResourceDefinition", "customresourcedefinitions", CustomResourceDefinition,
+         "apiextensions.k8s.io", namespaced=False, always=True, short_names=("crd", "crds")),
 )
 
 
-def _istio(name: str, plural: str, projection: type[KubeObject], **more: bool) -> Kind:
+def _istio(name: str, plural: str, projection: type[KubeObject], *short_names: str,
+           **more: bool) -> Kind:
     return Kind(name, plural, projection, "networking.istio.io", _ISTIO, custom=True,
-                keeps_body=not more.get("metadata_only", False), **more)
+                keeps_body=not more.get("metadata_only", False), short_names=short_names, **more)
 
 
-def _istio_security(name: str, plural: str, projection: type[KubeObject]) -> Kind:
+def _istio_security(name: str, plural: str, projection: type[KubeObject], *short: str) -> Kind:
     return Kind(name, plural, projection, "security.istio.io", ("v1", "v1beta1"), custom=True,
-                keeps_body=True)
+                keeps_body=True, short_names=short)
 
 
-def _gateway_api(name: str, plural: str, versions: tuple[str, ...], *, namespaced: bool) -> Kind:
-    return Kind(name, plural, KubeObject, _GATEWAY_API, versions, custom=True, keeps_body=True,
-                namespaced=namespaced)
+def _gateway_api(name: str, plural: str, projection: type[KubeObject], *short: str,
+                 older: str = "v1beta1", namespaced: bool = True) -> Kind:
+    return Kind(name, plural, projection, _GATEWAY_API, ("v1", older), custom=True,
+                keeps_body=True, namespaced=namespaced, short_names=short)
 
 
 _CUSTOM = (
-    _istio("Gateway", "gateways", Gateway, always=True, writable=True),
-    _istio("VirtualService", "virtualservices", KubeObject, always=True),
-    _istio("DestinationRule", "destinationrules", KubeObject, always=True),
-    _istio("ServiceEntry", "serviceentries", KubeObject),
-    _istio("Sidecar", "sidecars", KubeObject),
+    _istio("Gateway", "gateways", Gateway, "gw", always=True, writable=True),
+    _istio("VirtualService", "virtualservices", VirtualService, "vs", always=True),
+    _istio("DestinationRule", "destinationrules", DestinationRule, "dr", always=True),
+    _istio("ServiceEntry", "serviceentries", ServiceEntry, "se"),
+    _istio("Sidecar", "sidecars", Sidecar),
     _istio("EnvoyFilter", "envoyfilters", KubeObject, metadata_only=True),
-    _istio_security("PeerAuthentication", "peerauthentications", KubeObject),
-    _istio_security("RequestAuthentication", "requestauthentications", KubeObject),
-    _istio_security("AuthorizationPolicy", "authorizationpolicies", KubeObject),
+    _istio_security("PeerAuthentication", "peerauthentications", PeerAuthentication, "pa"),
+    _istio_security("RequestAuthentication", "requestauthentications", RequestAuthentication,
+                    "ra"),
+    _istio_security("AuthorizationPolicy", "authorizationpolicies", AuthorizationPolicy, "ap"),
     Kind("Telemetry", "telemetries", KubeObject, "telemetry.istio.io", ("v1", "v1alpha1"),
-         custom=True, metadata_only=True),
-    _gateway_api("GatewayClass", "gatewayclasses", ("v1", "v1beta1"), namespaced=False),
-    _gateway_api(f"Gateway.{_GATEWAY_API}", "gateways", ("v1", "v1beta1"), namespaced=True),
-    _gateway_api("HTTPRoute", "httproutes", ("v1", "v1beta1"), namespaced=True),
-    _gateway_api("GRPCRoute", "grpcroutes", ("v1", "v1alpha2"), namespaced=True),
-    _gateway_api("ReferenceGrant", "referencegrants", ("v1", "v1beta1"), namespaced=True),
+         custom=True, metadata_only=True, short_names=("telemetry",)),
+    _gateway_api("GatewayClass", "gatewayclasses", GatewayClass, "gc", namespaced=False),
+    _gateway_api(f"Gateway.{_GATEWAY_API}", "gateways", KubernetesGateway, "gtw"),
+    _gateway_api("HTTPRoute", "httproutes", Route),
+    _gateway_api("GRPCRoute", "grpcroutes", Route, older="v1alpha2"),
+    _gateway_api("ReferenceGrant", "referencegrants", ReferenceGrant, "refgrant"),
 )
 # fmt: on
 
@@ -140,3 +185,13 @@ KINDS: dict[str, Kind] = {kind.name: kind for kind in (*_CORE, *_CUSTOM)}
 
 ALWAYS = tuple(kind.name for kind in KINDS.values() if kind.always)
 """The kinds the mirror keeps from the start."""
+
+
+def find_kind(text: str) -> Kind | None:
+    """Return the kind that kubectl would take this for: `po`, `pods`, `Pod`, `deployments.apps`.
+
+    Where two groups share a name the first in the table wins, as with kubectl the first served:
+    `gateway` is Istio's.
+    """
+    spelling = text.lower()
+    return next((kind for kind in KINDS.values() if spelling in kind.spellings), None)

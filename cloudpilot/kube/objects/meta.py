@@ -1,4 +1,8 @@
-"""What every object has: metadata, owners, conditions, references to others."""
+"""What every object has: metadata, owners, conditions, references to others.
+
+Fields have defaults, so that an object that lacks a part is still read; sequences are tuples,
+which share one empty value and cost the garbage collector nothing.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import msgspec
 
 Amount = str | int | float
 Amounts = dict[str, Amount]
+Port = int | str
+"""A number, or the name of a container's port."""
 
 
 class Projection(msgspec.Struct, rename="camel", gc=False):
@@ -15,14 +21,15 @@ class Projection(msgspec.Struct, rename="camel", gc=False):
 class OwnerReference(Projection):
     """Who made this object."""
 
-    kind: str
-    name: str
+    kind: str = ""
+    name: str = ""
     uid: str = ""
     controller: bool = False
+    api_version: str = ""
 
 
 class Metadata(Projection):
-    """The metadata every object has."""
+    """The metadata every object has; of annotations only those a kind names are kept."""
 
     name: str = ""
     namespace: str = ""
@@ -32,7 +39,8 @@ class Metadata(Projection):
     creation_timestamp: str | None = None
     deletion_timestamp: str | None = None
     labels: dict[str, str] = {}
-    owner_references: list[OwnerReference] = []
+    owner_references: tuple[OwnerReference, ...] = ()
+    finalizers: tuple[str, ...] = ()
 
 
 class KubeObject(Projection):
@@ -57,8 +65,8 @@ class KubeObject(Projection):
 class Condition(Projection):
     """A condition of a status."""
 
-    type: str
-    status: str
+    type: str = ""
+    status: str = ""
     reason: str = ""
     message: str = ""
     last_transition_time: str | None = None
@@ -72,3 +80,22 @@ class ObjectReference(Projection):
     namespace: str = ""
     uid: str = ""
     field_path: str = ""
+
+
+class NameReference(Projection):
+    """An object of a known kind in the same namespace."""
+
+    name: str = ""
+
+
+class Address(Projection):
+    """Where a load balancer or a gateway is reached."""
+
+    ip: str = ""
+    hostname: str = ""
+
+
+class LoadBalancerStatus(Projection):
+    """What a load balancer gave."""
+
+    ingress: tuple[Address, ...] = ()

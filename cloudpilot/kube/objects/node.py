@@ -18,20 +18,28 @@ class NodeSystemInfo(Projection):
     kernel_version: str = ""
 
 
+class NodeAddress(Projection):
+    """One address, of type InternalIP, Hostname, ..."""
+
+    type: str = ""
+    address: str = ""
+
+
 class NodeStatus(Projection):
     """A node's health and size."""
 
-    conditions: list[Condition] = []
+    conditions: tuple[Condition, ...] = ()
     capacity: Amounts = {}
     allocatable: Amounts = {}
     node_info: NodeSystemInfo = msgspec.field(default_factory=NodeSystemInfo)
+    addresses: tuple[NodeAddress, ...] = ()
 
 
 class Taint(Projection):
     """A taint of a node."""
 
-    key: str
-    effect: str
+    key: str = ""
+    effect: str = ""
     value: str = ""
 
 
@@ -39,7 +47,7 @@ class NodeSpec(Projection):
     """Whether pods may be scheduled on it."""
 
     unschedulable: bool = False
-    taints: list[Taint] = []
+    taints: tuple[Taint, ...] = ()
 
 
 class Node(KubeObject):

@@ -176,7 +176,7 @@ async def test_null_fields_mean_absent() -> None:
         assert sorted(names(informer)) == ["a", "b"]
         read = informer.get("default", "a")
         assert read is not None
-        assert (read.spec.containers, read.status.phase) == ([], "Unknown")
+        assert (read.spec.containers, read.status.phase) == ((), "Unknown")
 
 
 async def test_events_of_every_kind_are_taken_as_they_are() -> None:

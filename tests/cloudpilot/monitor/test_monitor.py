@@ -61,10 +61,10 @@ def pods(draw: st.DrawFn) -> Pod:
     )
     return Pod(
         Metadata(name=draw(NAMES), namespace=draw(NAMESPACES), resource_version=draw(versions())),
-        spec=PodSpec(node_name=draw(NODES), containers=[Container("c", resources=amounts)]),
+        spec=PodSpec(node_name=draw(NODES), containers=(Container("c", resources=amounts),)),
         status=PodStatus(
             phase=draw(PHASES),
-            container_statuses=[ContainerStatus("c", draw(flags()), state=state)],
+            container_statuses=(ContainerStatus("c", draw(flags()), state=state),),
         ),
     )
 
@@ -74,7 +74,7 @@ def nodes(draw: st.DrawFn) -> Node:
     ready = Condition("Ready", draw(st.sampled_from(["True", "False", "Unknown"])))
     return Node(
         Metadata(name=draw(NODES.filter(bool)), resource_version=draw(versions())),
-        status=NodeStatus(conditions=[ready] if draw(flags()) else [], allocatable=draw(AMOUNTS)),
+        status=NodeStatus(conditions=(ready,) if draw(flags()) else (), allocatable=draw(AMOUNTS)),
     )
 
 
@@ -286,8 +286,8 @@ def test_node_says_what_is_wrong_with_it(
     }
     node = Node(
         Metadata(name="n", labels=labels),
-        spec=NodeSpec(unschedulable, [Taint("a", "NoSchedule"), Taint("b", "NoExecute", "c")]),
-        status=NodeStatus(conditions, capacity={"cpu": "4", "memory": "16Gi"}),
+        spec=NodeSpec(unschedulable, (Taint("a", "NoSchedule"), Taint("b", "NoExecute", "c"))),
+        status=NodeStatus(tuple(conditions), capacity={"cpu": "4", "memory": "16Gi"}),
     )
     detail = monitor_of(node).node("n")
     assert detail is not None
