@@ -99,6 +99,17 @@ class KubernetesSettings(Section):
     """Whether a registered cluster may be on loopback. Empty: if CloudPilot itself is."""
 
 
+class SamplesSettings(Section):
+    """What is remembered of usage: each minute a sample of nodes, namespaces and workloads."""
+
+    enabled: bool = True
+    """Take samples. Without them there is no usage history."""
+    minute_hours: int = Field(default=24, ge=1, le=168)
+    """How long every sample is kept, in hours. 1,000 nodes with 1,000 workloads: 18 MB a day."""
+    quarter_days: int = Field(default=30, ge=1, le=400)
+    """How long mean and maximum of every 15 minutes are kept, in days. For those: 2 MB a day."""
+
+
 class LLMSettings(Section):
     """The language model. With none configured the rule-based offline model answers."""
 
@@ -155,6 +166,7 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     database: DatabaseSettings = DatabaseSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()
+    samples: SamplesSettings = SamplesSettings()
     llm: LLMSettings = LLMSettings()
     agent: AgentSettings = AgentSettings()
     demo: DemoSettings = DemoSettings()
