@@ -22,18 +22,6 @@ class PodTemplate(Projection):
     spec: PodSpec = msgspec.field(default_factory=PodSpec)
 
 
-class Revision(Projection):
-    """The one annotation that tells which rollout an object belongs to."""
-
-    revision: str = msgspec.field(default="", name="deployment.kubernetes.io/revision")
-
-
-class RevisionMetadata(Metadata, kw_only=True):
-    """Metadata with the number of the rollout."""
-
-    annotations: Revision = msgspec.field(default_factory=Revision)
-
-
 class RollingUpdate(Projection):
     """How many pods may be missing or too many meanwhile, and which are kept back."""
 
@@ -72,12 +60,23 @@ class DeploymentStatus(Projection):
     conditions: tuple[Condition, ...] = ()
 
 
-class Deployment(KubeObject, kw_only=True):
+class Deployment(KubeObject):
     """apps/v1 Deployment."""
 
-    metadata: RevisionMetadata
     spec: DeploymentSpec = msgspec.field(default_factory=DeploymentSpec)
     status: DeploymentStatus = msgspec.field(default_factory=DeploymentStatus)
+
+
+class Revision(Projection):
+    """The one annotation that tells which rollout an object belongs to."""
+
+    revision: str = msgspec.field(default="", name="deployment.kubernetes.io/revision")
+
+
+class RevisionMetadata(Metadata, kw_only=True):
+    """Metadata with the number of the rollout."""
+
+    annotations: Revision = msgspec.field(default_factory=Revision)
 
 
 class ImageContainer(Projection):
