@@ -3,7 +3,8 @@
 REST, the agent's tools and the command line are projections of the catalog. Authorisation,
 approval, audit, deadline and redaction live in `Catalog.call`: never in a projection, never in
 an operation. An operation that writes does not write: it returns the `Change` it wants, and the
-catalog turns that into a plan for a human.
+catalog turns that into a plan for a human. A read of a cluster may be asked of several at once
+with `clusters`, which every such operation takes beside its own arguments.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Protocol, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
+from cloudpilot.cache.connection import ConnectionState
 from cloudpilot.context import CallContext, Door
 from cloudpilot.errors import (
     ApprovalRequired,
@@ -30,6 +32,7 @@ from cloudpilot.errors import (
     InvalidArguments,
     NotFound,
 )
+from cloudpilot.fleet import Fleet, Page, Selection, merged_model
 from cloudpilot.kube.kinds import KINDS
 from cloudpilot.kube.redact import redact_model
 from cloudpilot.plans.plan import Change, Plan
@@ -74,6 +77,8 @@ class Operation:
     scope: Scope
     doors: frozenset[Door]
     params: type[BaseModel]
+    params_across: type[BaseModel] | None
+    """The arguments with `clusters`; None where only one cluster, or none, can be meant."""
     result: type[BaseModel]
     """For a write: `Plan`, since that is what the caller gets."""
     run: Callable[..., Awaitable[BaseModel]]
@@ -108,14 +113,25 @@ class Operation:
         """Whether a call ends in a plan."""
         return self.effect in (Effect.WRITE, Effect.DESTROY)
 
+    @property
+    def result_across(self) -> type[BaseModel]:
+        """What a call about several clusters answers."""
+        return merged_model(self.result)
+
     def parse(self, arguments: Mapping[str, Any]) -> BaseModel:
-        """Validate arguments; all complaints together.
+        """Validate arguments; all complaints together. Empty `clusters` are as if not given.
 
         Raises:
             InvalidArguments: with one entry a wrong field.
         """
+        model, given = self.params, dict(arguments)
+        if self.params_across is not None:
+            if given.get("clusters"):
+                model = self.params_across
+            else:
+                given.pop("clusters", None)
         try:
-            return self.params.model_validate(dict(arguments))
+            return model.model_validate(given)
         except ValidationError as error:
             raise invalid_arguments(error) from None
 
@@ -151,6 +167,13 @@ class Toolset:
             config = ConfigDict(extra="forbid")
             params = create_model(f"{run.__name__}_arguments", __config__=config, **fields)
             writes = effect in (Effect.WRITE, Effect.DESTROY)
+            across = None
+            if effect is Effect.READ and self.scope is Scope.CLUSTER:
+                across = create_model(
+                    f"{run.__name__}_across_clusters_arguments",
+                    __base__=params,
+                    clusters=(Selection, ...),
+                )
             self.operations.append(
                 Operation(
                     name=run.__name__,
@@ -160,6 +183,7 @@ class Toolset:
                     scope=self.scope,
                     doors=doors,
                     params=params,
+                    params_across=across,
                     result=Plan if writes else hints["return"],
                     run=run,
                     toolset=self.name,
@@ -235,7 +259,7 @@ class Catalog:
         raise NotFound(f"there is no operation {name!r}", hint=hint)
 
     async def call(self, name: str, ctx: CallContext, arguments: Mapping[str, Any]) -> BaseModel:
-        """Run an operation for an actor.
+        """Run an operation for an actor; with `clusters` among its arguments, on each of those.
 
         Raises:
             ApprovalRequired: it writes; the error carries the plan.
@@ -247,8 +271,11 @@ class Catalog:
         try:
             params = operation.parse(arguments)
             self._authorize(operation, ctx)
-            async with asyncio.timeout(ctx.deadline_seconds):
-                result = await self._run(operation, ctx, params)
+            if operation.params_across and isinstance(params, operation.params_across):
+                result = await self._run_across(operation, ctx, params)
+            else:
+                async with asyncio.timeout(ctx.deadline_seconds):
+                    result = await self._run(operation, ctx, params)
             outcome = "ok"
             return result
         except TimeoutError:
@@ -269,9 +296,11 @@ class Catalog:
     async def _run(self, operation: Operation, ctx: CallContext, params: BaseModel) -> BaseModel:
         if operation.scope is Scope.CLUSTER:
             # A kind starts when it is first read; a moment of patience then, and right after the
-            # start, is worth more than an empty answer.
-            await ctx.cluster.cache.wait_settled(_FIRST_SYNC_SECONDS, operation.reads)
-        values = {field: getattr(params, field) for field in type(params).model_fields}
+            # start, is worth more than an empty answer. Of a dead cluster nothing is to be hoped.
+            dead = ctx.cluster.connection.state is ConnectionState.UNREACHABLE
+            patience = 0 if dead else _FIRST_SYNC_SECONDS
+            await ctx.cluster.cache.wait_settled(patience, operation.reads)
+        values = {field: getattr(params, field) for field in operation.params.model_fields}
         result = await operation.run(ctx, **values)
         if not operation.proposes:
             return redact_model(result)
@@ -279,6 +308,19 @@ class Catalog:
             raise TypeError(f"{operation.name} writes, so it must return a Change")
         canonical = params.model_dump(mode="json", exclude_none=True)
         raise ApprovalRequired(await self._planner.propose(operation.name, canonical, result, ctx))
+
+    async def _run_across(
+        self, operation: Operation, ctx: CallContext, params: BaseModel
+    ) -> BaseModel:
+        """Ask every chosen cluster; for the log and the audit it stays one call."""
+
+        async def ask(cluster: str, paging: Mapping[str, Any]) -> BaseModel:
+            one = replace(ctx, cluster_name=cluster)
+            return await self._run(operation, one, params.model_copy(update=paging))
+
+        fleet = Fleet(ctx.clusters, ask, seconds=ctx.deadline_seconds)
+        selection: list[str] = params.clusters  # type: ignore[attr-defined]
+        return await fleet.merge(selection, operation.result, Page.of(params, operation.result))
 
     def _authorize(self, operation: Operation, ctx: CallContext) -> None:
         if ctx.door not in operation.doors:
