@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from cloudpilot.kube.discovery import Discovery
+from cloudpilot.kube.guard import METADATA, METADATA_LIST
 from cloudpilot.kube.kinds import Kind
 from cloudpilot.kube.rest import JSON, RESTClient, decode
 
@@ -19,9 +20,6 @@ __all__ = ["JSON", "METADATA", "METADATA_LIST", "KubeClient", "WriteResult", "de
 
 FIELD_MANAGER = "cloudpilot"
 MERGE_PATCH = "application/merge-patch+json"
-METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""The only forms in which Secrets may be asked for: their metadata, never what they hold."""
 
 
 @dataclass(frozen=True, slots=True)

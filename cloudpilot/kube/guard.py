@@ -12,6 +12,10 @@ from urllib.parse import unquote
 from cloudpilot.errors import Forbidden
 from cloudpilot.kube.kinds import KINDS
 
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""The only forms in which Secrets may be asked for: their metadata, never what they hold."""
+
 # What the HTTP library would drop or cut off, so that another path is sent than was looked at.
 _PLAIN = re.compile(r'/[!"$-\[\]-~]*')
 _TUNNELS = frozenset({"proxy", "exec", "attach", "portforward"})
@@ -59,8 +63,9 @@ def check_read(path: str, accept: str) -> None:
         raise Forbidden(f"CloudPilot never uses {target.subresource}")
     if target is None or target.resource != "secrets":
         return
-    # A second form after a comma would be what a server falls back to: the whole object.
-    if accept.startswith("application/json;as=PartialObjectMetadata") and "," not in accept:
+    # Exactly these: a further form in the header would be what a server falls back to, and the
+    # columns of a Table may hold what metadata does not.
+    if accept in (METADATA, METADATA_LIST):
         return
     raise Forbidden("CloudPilot never reads Secrets", hint="only that one exists can be told")
 

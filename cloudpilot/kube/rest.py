@@ -100,8 +100,6 @@ class RESTClient:
             OutcomeUnknown: the same, for a write that may have landed.
             CloudPilotError: the API server's own refusal, translated.
         """
-        if method == "GET":
-            self.breaker.check()
         outgoing = Outgoing(
             method,
             path,
@@ -110,6 +108,8 @@ class RESTClient:
             body=None if body is None else _encode(body),
             content_type=content_type,
         )
+        if method == "GET":
+            self.breaker.check()
         seconds = (read_seconds or self._read_seconds) + self._connect_seconds
         priority = Priority.READ if method == "GET" else Priority.WRITE
         sent = False
@@ -146,6 +146,7 @@ class RESTClient:
         self._count("PROBE", answer.status)
         if answer.status >= 500:
             raise error_of(answer.status, answer.headers, data, "GET", "/version", writes=False)
+        self.breaker.close()
 
     async def watch(
         self, path: str, query: Query, *, accept: str = JSON
@@ -161,11 +162,11 @@ class RESTClient:
             ClusterUnavailable: the stream broke or fell silent.
             CloudPilotError: the API server refused the watch.
         """
-        self.breaker.check(watch=True)
         seconds = random.randint(60, 120)  # noqa: S311 - spreads reconnects, no secret
         query = {**query, "watch": "1", "timeoutSeconds": seconds}
         # A watch may be sent as several gzip members, of which not every reader sees the second.
         outgoing = Outgoing("GET", path, _text_values(query), accept, compress=False)
+        self.breaker.check(watch=True)
         rest = b""
         try:
             async with asyncio.timeout(self._connect_seconds + self._read_seconds):

@@ -1,6 +1,6 @@
 """The connections to one API server: sockets, TLS, pools and headers.
 
-What may be asked is checked here, below every caller; what an answer means is the client's matter.
+What may be asked is checked here, below every caller; what an answer means is for the callers.
 """
 
 from __future__ import annotations
@@ -38,7 +38,11 @@ class Pool(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """One request as it is sent."""
+    """One request as it is sent. One that is never asked of a cluster cannot be made.
+
+    Raises:
+        Forbidden: it would read a Secret, or write what CloudPilot does not write.
+    """
 
     method: str
     path: str
@@ -47,6 +51,12 @@ class Outgoing:
     body: bytes | None = None
     content_type: str = ""
     compress: bool = True
+
+    def __post_init__(self) -> None:
+        if self.method == "GET":
+            check_read(self.path, self.accept)
+        else:
+            check_write(self.method, self.path)
 
 
 class Transport:
@@ -69,14 +79,9 @@ class Transport:
         """Send a request and return the answer's head; its body is still to be read.
 
         Raises:
-            Forbidden: this is never asked of a cluster.
             ClusterUnavailable: the credential cannot be refreshed.
             aiohttp.ClientError, TimeoutError, ConnectionError: it was not answered.
         """
-        if outgoing.method == "GET":
-            check_read(outgoing.path, outgoing.accept)
-        else:
-            check_write(outgoing.method, outgoing.path)
         configuration = self._access.configuration
         extra: dict[str, Any] = {}
         if configuration.tls_server_name:
