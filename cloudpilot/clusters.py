@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 
+from cloudpilot.cache.connection import Connection, ConnectionState
 from cloudpilot.cache.mirror import Mirror
 from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.db.clusters import ClusterRepository, StoredCluster
@@ -55,12 +56,12 @@ class Cluster:
         self.name = name
         self.source = source
         self.description = description
-        self.client = KubeClient(
-            access,
-            connect_seconds=settings.connect_seconds,
-            read_seconds=settings.read_seconds,
+        self.client = _client(access, settings)
+        self.cache = Mirror(
+            self.client,
+            poll_seconds=settings.poll_seconds,
+            idle_seconds=settings.idle_kind_seconds,
         )
-        self.cache = Mirror(self.client, poll_seconds=settings.poll_seconds)
         self.monitor = ClusterMonitor(name, self.cache)
         self._expected_uid = expected_uid
         self._uid: str | None = None
@@ -72,15 +73,21 @@ class Cluster:
         return str(self.client.access.configuration.host)
 
     @property
+    def connection(self) -> Connection:
+        """Whether it answers and whether what is known of it is current, since when and why."""
+        return self.cache.connection
+
+    @property
     def status(self) -> str:
-        """`connecting`, `ready`, `degraded` (a kind is missing) or `unreachable`."""
-        states = [state.status for state in self.cache.states().values()]
-        if any(status is SyncStatus.UNREACHABLE for status in states):
-            return "unreachable"
-        if any(status is SyncStatus.SYNCING for status in states):
-            return "connecting"
-        whole = all(s in (SyncStatus.LIVE, SyncStatus.NOT_INSTALLED) for s in states)
-        return "ready" if whole else "degraded"
+        """`connecting`, `ready`, `degraded` (a kind is missing or behind) or `unreachable`."""
+        state = self.connection.state
+        if state in (ConnectionState.CONNECTING, ConnectionState.UNREACHABLE):
+            return state.value
+        whole = all(
+            kind.status in (SyncStatus.LIVE, SyncStatus.NOT_INSTALLED, SyncStatus.SYNCING)
+            for kind in self.cache.states().values()
+        )
+        return "ready" if whole and state is ConnectionState.SYNCED else "degraded"
 
     async def uid(self) -> str:
         """Return the UID of kube-system, the cluster's identity, as the cluster has it now.
@@ -229,11 +236,7 @@ class Clusters:
 
     async def _probe(self, registration: Registration) -> StoredCluster:
         """Ask the cluster for its identity; nothing of its answer is shown."""
-        probe = KubeClient(
-            self._access(registration.name, registration.credentials),
-            connect_seconds=self._settings.connect_seconds,
-            read_seconds=self._settings.read_seconds,
-        )
+        probe = _client(self._access(registration.name, registration.credentials), self._settings)
         try:
             uid = await probe.kube_system_uid()
         except (KeyError, TypeError):
@@ -268,6 +271,16 @@ class Clusters:
     def _access(self, name: str, credentials: Credentials) -> Access:
         folder = Path(tempfile.mkdtemp(dir=self._files.name, prefix=f"{name}-"))
         return kube_access.registered(credentials, folder, allow_loopback=self.allow_loopback)
+
+
+def _client(access: Access, settings: KubernetesSettings) -> KubeClient:
+    return KubeClient(
+        access,
+        connect_seconds=settings.connect_seconds,
+        read_seconds=settings.read_seconds,
+        requests_per_second=settings.requests_per_second,
+        request_burst=settings.request_burst,
+    )
 
 
 def credentials_of(stored: StoredCluster) -> Credentials:

@@ -178,7 +178,9 @@ class Heartbeat:
             await self._client.probe(_PROBE_SECONDS)
         except ClusterUnavailable as error:
             return error.message
-        self._client.breaker.close()
+        except Exception as error:  # noqa: BLE001 - watching over a cluster outlives any surprise
+            logger.exception("a probe stumbled")
+            return type(error).__name__
         return ""
 
     def _open(self, failure: str) -> None:
