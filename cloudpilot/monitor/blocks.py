@@ -20,9 +20,8 @@ Column = Sequence[int | None]
 
 PARTS = 16
 """The subjects of a scope are spread over so many blocks, so that one is found by reading few."""
-COUNT = "samples"
-"""In a block of rolled-up samples: of how many each point is made."""
-_PEAK = ":max"
+PEAK, COUNT = ":max", ":samples"
+"""Added to the name of a field in a rolled-up block: its maximum, and of how many samples."""
 _LARGEST = 2**61
 """Keeps every difference within 64 bits, whatever a quantity says."""
 _LEVEL = 6
@@ -130,19 +129,13 @@ def roll_up(block: Block, start: int) -> Block:
     rolled = Block([start])
     for subject, known in block.columns.items():
         columns: dict[str, Column] = {}
-        most = 0
         for name, column in known.items():
             values = [value for value in column if value is not None]
-            most = max(most, len(values))
             columns[name] = [round(sum(values) / len(values))]
-            columns[name + _PEAK] = [max(values)]
-        rolled.columns[subject] = columns | {COUNT: [most]}
+            columns[name + PEAK] = [max(values)]
+            columns[name + COUNT] = [len(values)]
+        rolled.columns[subject] = columns
     return rolled
-
-
-def peak_of(name: str) -> str:
-    """Return the name of the maximum of a field in a rolled-up block."""
-    return name + _PEAK
 
 
 def _pack_column(values: Column) -> _PackedColumn:
