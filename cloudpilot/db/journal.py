@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Select, and_, delete, func, insert, inspect, or_, select, tuple_, update
+from sqlalchemy import Executable, Select, and_, delete, func, insert, inspect, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloudpilot.db.journal_records import Entry, EntryQuery, LastState, Occurrence, Period, What
@@ -118,7 +118,7 @@ class JournalRepository:
     async def coverage(self, cluster: str, since: datetime | None = None) -> list[Period]:
         """Return the times of watching that end after `since`, oldest first."""
         table = JournalCoverageRow
-        query: Select[Any] = select(table.id, table.kind, table.since, table.until)
+        query = select(table.id, table.kind, table.since, table.until)
         query = query.where(table.cluster == cluster).order_by(table.since, table.id)
         if since is not None:
             query = query.where(table.until >= since)
@@ -160,7 +160,7 @@ class JournalRepository:
             query = select(func.count()).select_from(JournalEntryRow)
             return await session.scalar(query.where(JournalEntryRow.cluster == cluster)) or 0
 
-    async def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
+    async def _rows(self, query: Executable) -> list[dict[str, Any]]:
         async with self._database.transaction() as session:
             rows = [dict(row) for row in (await session.execute(query)).mappings()]
         for row in rows:

@@ -44,9 +44,15 @@ class Difference:
         return show_steps(self.steps) + (" (order)" if self.reordered else "")
 
 
-def differences(old: Any, new: Any) -> Iterator[Difference]:
-    """Compare two values."""
-    return _walk((), old, new, redact_value(old), redact_value(new))
+def differences(old: Any, new: Any, *, leaves: bool = True) -> Iterator[Difference]:
+    """Compare two values.
+
+    Args:
+        old: The value before.
+        new: The value after.
+        leaves: Whether what came or went is told field by field, not as one.
+    """
+    return _walk((), (old, redact_value(old)), (new, redact_value(new)), leaves)
 
 
 def show_steps(steps: tuple[Step, ...]) -> str:
@@ -62,13 +68,20 @@ def show_steps(steps: tuple[Step, ...]) -> str:
     return text
 
 
-def _walk(
-    steps: tuple[Step, ...], old: Any, new: Any, shown_old: Any, shown_new: Any
-) -> Iterator[Difference]:
-    if _same(old, new):
+Pair = tuple[Any, Any]
+"""A value, raw and masked."""
+
+_NOTHING: Pair = (None, None)
+
+
+def _walk(steps: tuple[Step, ...], old: Pair, new: Pair, leaves: bool) -> Iterator[Difference]:
+    if _same(old[0], new[0]):
+        return
+    if steps and not leaves and (old[0] is None or new[0] is None):
+        yield Difference(steps, old[1], new[1])
         return
     for split in (_fields, _items):
-        olds, news = split(old, shown_old), split(new, shown_new)
+        olds, news = split(*old), split(*new)
         if olds is None or news is None or not (olds or news):
             continue
         if split is _items:
@@ -77,13 +90,10 @@ def _walk(
                 yield Difference(steps, list(olds), list(news), reordered=True)
         for key in dict.fromkeys((*olds, *news)):
             step: Step = key if split is _fields else Item(key)
-            (a, shown_a), (b, shown_b) = olds.get(key, _NOTHING), news.get(key, _NOTHING)
-            yield from _walk((*steps, step), a, b, shown_a, shown_b)
+            before, after = olds.get(key, _NOTHING), news.get(key, _NOTHING)
+            yield from _walk((*steps, step), before, after, leaves)
         return
-    yield Difference(steps, shown_old, shown_new)
-
-
-_NOTHING = (None, None)
+    yield Difference(steps, old[1], new[1])
 
 
 def _same(old: Any, new: Any) -> bool:
@@ -95,7 +105,7 @@ def _encoded(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _fields(value: Any, shown: Any) -> dict[str, tuple[Any, Any]] | None:
+def _fields(value: Any, shown: Any) -> dict[str, Pair] | None:
     """Return a mapping's fields, raw and masked, in a stable order; None if it is no mapping."""
     if value is None:
         return {}
@@ -104,7 +114,7 @@ def _fields(value: Any, shown: Any) -> dict[str, tuple[Any, Any]] | None:
     return {key: (value[key], shown[key]) for key in sorted(value)}
 
 
-def _items(value: Any, shown: Any) -> dict[str, tuple[Any, Any]] | None:
+def _items(value: Any, shown: Any) -> dict[str, Pair] | None:
     """Return a list's items, raw and masked, by name; None if one has none or two share one."""
     if value is None:
         return {}
