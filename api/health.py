@@ -27,8 +27,8 @@ class Ready(BaseModel):
     status: str = Field(examples=["ok"])
     database: str = Field(examples=["ok"])
     clusters: dict[str, int] = Field(
-        description="How many clusters are connecting, ready, degraded and unreachable.",
-        examples=[{"ready": 2, "unreachable": 1}],
+        description="How many clusters are connecting, synced, stale and unreachable.",
+        examples=[{"synced": 2, "unreachable": 1}],
     )
 
 
@@ -58,5 +58,5 @@ async def healthz() -> object:
 async def readyz(runtime: RuntimeDep) -> object:
     """Say whether the database answers, and how the clusters are; 503 if it does not."""
     await runtime.database.now()
-    states = Counter(cluster.status for cluster in runtime.clusters.all())
+    states = Counter(cluster.connection.state.value for cluster in runtime.clusters.all())
     return success(Ready(status="ok", database="ok", clusters=dict(states)))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import Counter
+from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field, SecretStr
 
 from cloudpilot.arguments import ClusterName, need_one
+from cloudpilot.cache.connection import ConnectionState
 from cloudpilot.clusters import Cluster, Clusters, Registration, credentials_of
 from cloudpilot.context import CallContext, Door
 from cloudpilot.errors import InvalidArguments
@@ -51,8 +54,17 @@ class ClusterDetail(Shape):
     source: str
     """`registered`, `instant` or `simulated`."""
     server: str
-    status: str
-    """`connecting`, `ready`, `degraded` or `unreachable`."""
+    state: ConnectionState
+    """`synced` if all that can be read is being watched; `stale` if a part of it is behind."""
+    since: datetime
+    """When it entered this state."""
+    reason: str
+    """Why it is not synced; empty if it is."""
+    as_of: datetime | None
+    """The time for which everything known of it is true; null if nothing was ever read."""
+    kinds: dict[str, int]
+    """How many kinds are `live`, `syncing`, `polling`, `forbidden`, `not installed` and
+    `unreachable`."""
     missing: list[Missing]
     """Kinds that are absent or behind, each with the reason."""
 
@@ -72,9 +84,9 @@ class Removed(Shape):
 
 @toolset.operation("GET /clusters")
 async def list_clusters(ctx: CallContext) -> ClusterList:
-    """List the clusters CloudPilot is connected to, with their status.
+    """List the clusters CloudPilot is connected to, with the state of each connection.
 
-    Use when it is not clear which cluster a question is about.
+    Use when it is not clear which cluster a question is about, or whether one can be reached.
     """
     items = [_detail(cluster) for cluster in ctx.clusters.all()]
     return ClusterList(total=len(items), items=items)
@@ -82,7 +94,7 @@ async def list_clusters(ctx: CallContext) -> ClusterList:
 
 @toolset.operation("GET /clusters/{name}", example={"name": "demo"})
 async def get_cluster(ctx: CallContext, name: ClusterName) -> ClusterDetail:
-    """Show one cluster: address, status, and which kinds cannot be read and why."""
+    """Show one cluster: address, connection, and which kinds cannot be read and why."""
     return _detail(ctx.clusters.get(name))
 
 
@@ -188,11 +200,17 @@ def _pem(value: str) -> str:
 
 
 def _detail(cluster: Cluster) -> ClusterDetail:
+    states, connection = cluster.cache.states(), cluster.connection
+    fresh = cluster.monitor.freshness(*states)
     return ClusterDetail(
         name=cluster.name,
         description=cluster.description,
         source=cluster.source.value,
         server=cluster.server,
-        status=cluster.status,
-        missing=cluster.monitor.freshness(*cluster.cache.states()).missing,
+        state=connection.state,
+        since=connection.since,
+        reason=connection.reason,
+        as_of=fresh.as_of,
+        kinds=dict(Counter(state.status.value for state in states.values())),
+        missing=fresh.missing,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloudpilot.arguments import Namespace, no_such
+from cloudpilot.arguments import After, Limit, Namespace, no_such, page
 from cloudpilot.context import CallContext
 from cloudpilot.monitor.shapes import Fresh, NamespaceDetail
 from cloudpilot.operation import Toolset
@@ -13,9 +13,12 @@ _KINDS = ("Namespace", "Pod", "Deployment", "Service")
 
 
 class NamespaceList(Fresh):
-    """All namespaces."""
+    """The namespaces of a cluster."""
 
     total: int
+    shown: int
+    next: str | None
+    """Give this as `after` for the following page; null on the last."""
     items: list[NamespaceDetail]
 
 
@@ -26,15 +29,24 @@ class NamespaceAnswer(Fresh):
 
 
 @toolset.operation("GET /namespaces", reads=_KINDS)
-async def list_namespaces(ctx: CallContext) -> NamespaceList:
+async def list_namespaces(
+    ctx: CallContext, limit: Limit = 500, after: After | None = None
+) -> NamespaceList:
     """List the namespaces with status and the number of pods, failing pods, deployments, services.
 
     Use when someone asks which namespaces there are or where something fails.
     """
     monitor = ctx.cluster.monitor
     monitor.require("Namespace")
-    items = monitor.namespaces()
-    return NamespaceList(**dict(monitor.freshness(*_KINDS)), total=len(items), items=items)
+    found = monitor.namespaces()
+    shown, following = page(found, (item.name for item in found), limit, after)
+    return NamespaceList(
+        **dict(monitor.freshness(*_KINDS)),
+        total=len(found),
+        shown=len(shown),
+        next=following,
+        items=list(shown),
+    )
 
 
 @toolset.operation("GET /namespaces/{namespace}", reads=_KINDS, example={"namespace": "shop"})

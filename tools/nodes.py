@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cloudpilot.arguments import Name, no_such
+from cloudpilot.arguments import After, Limit, Name, no_such, page
 from cloudpilot.context import CallContext
 from cloudpilot.monitor.shapes import Fresh, NodeDetail
 from cloudpilot.operation import Toolset
@@ -13,10 +13,14 @@ _KINDS = ("Node", "Pod")
 
 
 class NodeList(Fresh):
-    """All nodes."""
+    """The nodes of a cluster."""
 
     total: int
     ready: int
+    """How many of all are ready."""
+    shown: int
+    next: str | None
+    """Give this as `after` for the following page; null on the last."""
     items: list[NodeDetail]
 
 
@@ -27,7 +31,7 @@ class NodeAnswer(Fresh):
 
 
 @toolset.operation("GET /nodes", reads=_KINDS)
-async def list_nodes(ctx: CallContext) -> NodeList:
+async def list_nodes(ctx: CallContext, limit: Limit = 500, after: After | None = None) -> NodeList:
     """List the nodes with status, roles, versions, capacity and problems.
 
     Use when someone asks about nodes, machines, capacity or disk pressure.
@@ -35,11 +39,14 @@ async def list_nodes(ctx: CallContext) -> NodeList:
     monitor = ctx.cluster.monitor
     monitor.require("Node")
     nodes = monitor.nodes()
+    shown, following = page(nodes, (node.name for node in nodes), limit, after)
     return NodeList(
         **dict(monitor.freshness("Node")),
         total=len(nodes),
         ready=sum(node.status.startswith("Ready") for node in nodes),
-        items=nodes,
+        shown=len(shown),
+        next=following,
+        items=list(shown),
     )
 
 

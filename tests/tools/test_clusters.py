@@ -25,7 +25,10 @@ async def test_connected_cluster_is_listed_and_shown(
     assert [item.name for item in listed.items] == ["demo"]
     detail = await get_cluster(context, "demo")
     assert (detail.source, detail.server) == ("simulated", shop.url)
-    assert (detail.status, detail.missing) == ("ready", [])
+    assert (detail.state, detail.reason, detail.missing) == ("synced", "", [])
+    assert set(detail.kinds) == {"live"}
+    assert detail.as_of is not None
+    assert detail.since <= detail.as_of
 
 
 async def test_what_cannot_be_read_is_named(
@@ -35,8 +38,23 @@ async def test_what_cannot_be_read_is_named(
     shop.faults.close_watches()
     await eventually(lambda: shop_cluster.monitor.overview().secrets is None)
     detail = await get_cluster(context, "demo")
-    assert detail.status == "degraded"
+    assert detail.state == "synced"
+    assert detail.kinds["forbidden"] == 1
     assert [m.kind for m in detail.missing] == ["Secret"]
+
+
+async def test_a_stopped_cluster_is_unreachable_since_then_and_says_why(
+    shop_cluster: Cluster, shop: SimulatedCluster, context: CallContext
+) -> None:
+    before = (await get_cluster(context, "demo")).since
+    await shop.stop()
+    await eventually(lambda: shop_cluster.connection.state == "unreachable", 30)
+    detail = await get_cluster(context, "demo")
+    assert detail.state == "unreachable"
+    assert detail.since > before
+    assert detail.reason
+    assert detail.kinds["unreachable"] > 1
+    assert detail.as_of is not None
 
 
 async def test_absent_cluster_names_the_nearest(

@@ -26,6 +26,15 @@ async def test_all_namespaces_are_listed_with_what_they_hold(
         assert item.created is not None
 
 
+async def test_namespaces_come_in_pages(shop_cluster: Cluster, context: CallContext) -> None:
+    whole = await list_namespaces(context)
+    first = await list_namespaces(context, limit=3)
+    rest = await list_namespaces(context, after=first.next)
+    assert first.shown == 3
+    assert [*first.items, *rest.items] == whole.items
+    assert rest.next is None
+
+
 async def test_failing_pods_are_counted_where_they_fail(
     shop_cluster: Cluster, context: CallContext
 ) -> None:

@@ -22,6 +22,14 @@ async def test_all_nodes_are_listed(shop_cluster: Cluster, context: CallContext)
     assert worker.pods
 
 
+async def test_nodes_come_in_pages(shop_cluster: Cluster, context: CallContext) -> None:
+    first = await list_nodes(context, limit=2)
+    assert ([node.name for node in first.items], first.total) == (["control-1", "worker-1"], 3)
+    rest = await list_nodes(context, after=first.next)
+    assert ([node.name for node in rest.items], rest.next) == (["worker-2"], None)
+    assert rest.ready == 3
+
+
 async def test_one_node_is_shown(shop_cluster: Cluster, context: CallContext) -> None:
     answer = await get_node(context, "worker-2")
     assert (answer.node.name, answer.node.status) == ("worker-2", "Ready")
