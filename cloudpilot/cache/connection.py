@@ -22,10 +22,6 @@ from cloudpilot.kube.breaker import Breaker
 
 logger = logging.getLogger(__name__)
 
-_SILENCE_SECONDS = 4.0
-_PROBE_SECONDS = 3.0
-_SECOND_TRY_SECONDS = 0.5
-_RETRY_SECONDS = 5.0
 _MOST_NAMED = 3
 
 
@@ -93,6 +89,20 @@ def _named(kinds: list[tuple[str, SyncState]]) -> str:
     return f"{names}{more}: {reason}" if reason else f"{names}{more}"
 
 
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """How patient a heartbeat is. The defaults lose a silent cluster after 11 seconds at most."""
+
+    silence_seconds: float = 4.0
+    """Without a byte, before somebody asks."""
+    probe_seconds: float = 3.0
+    """For an answer."""
+    second_try_seconds: float = 0.5
+    """Between two probes, before the second failure decides."""
+    retry_seconds: float = 5.0
+    """Between the probes of a lost cluster, more or less."""
+
+
 class Probed(Protocol):
     """What a heartbeat needs of a client."""
 
@@ -108,13 +118,14 @@ class Heartbeat:
 
     Promises: a cluster that sends nothing any more is lost within 15 seconds, however its
     connections died; while it is lost it is asked every few seconds. A refusal (401, 403) is an
-    answer.
+    answer, a server error is none; a probe that times out while others receive means nothing.
 
     Args:
         client: Whom to ask, and when it last received anything.
         suspects: Tells whether the kinds find nobody, so that asking need not wait for silence.
         lost: Called when the cluster is lost.
         found: Called when it answers again.
+        rhythm: How patient it is.
     """
 
     def __init__(
@@ -124,11 +135,13 @@ class Heartbeat:
         suspects: Callable[[], bool],
         lost: Callable[[], None],
         found: Callable[[], None],
+        rhythm: Rhythm = Rhythm(),
     ) -> None:
         self._client = client
         self._suspects = suspects
         self._lost = lost
         self._found = found
+        self._rhythm = rhythm
         self.failure = ""
         """Why the cluster is lost; empty while it answers."""
 
@@ -143,18 +156,17 @@ class Heartbeat:
             await self._until_doubtful()
             if not await self._probe():
                 continue
-            await asyncio.sleep(_SECOND_TRY_SECONDS)
+            await asyncio.sleep(self._rhythm.second_try_seconds)
             failure = await self._probe()
             if failure:
                 break
-        logger.warning("the cluster is unreachable: %s", failure)
         self._open(failure)
         self._lost()
 
     async def _until_doubtful(self) -> None:
         """Wait until nothing was received for a while, or somebody finds nobody."""
         while True:
-            left = self._client.last_received + _SILENCE_SECONDS - time.monotonic()
+            left = self._client.last_received + self._rhythm.silence_seconds - time.monotonic()
             if left <= 0:
                 return
             await asyncio.sleep(min(left, 1.0))
@@ -163,21 +175,24 @@ class Heartbeat:
 
     async def _until_found(self) -> None:
         while True:
-            await asyncio.sleep(_RETRY_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+            jitter = random.uniform(0.8, 1.2)  # noqa: S311 - spreads probes, no secret
+            await asyncio.sleep(self._rhythm.retry_seconds * jitter)
             failure = await self._probe()
             if not failure:
                 break
             self._open(failure)
-        logger.info("the cluster answers again")
         self.failure = ""
         self._found()
 
     async def _probe(self) -> str:
         """Ask once; return why that failed."""
+        heard = self._client.last_received
         try:
-            await self._client.probe(_PROBE_SECONDS)
+            await self._client.probe(self._rhythm.probe_seconds)
         except ClusterUnavailable as error:
-            return error.message
+            answered = "status" in error.details
+            slow = not answered and self._client.last_received > heard
+            return "" if slow else error.message
         except Exception as error:  # noqa: BLE001 - watching over a cluster outlives any surprise
             logger.exception("a probe stumbled")
             return type(error).__name__
@@ -185,4 +200,4 @@ class Heartbeat:
 
     def _open(self, failure: str) -> None:
         self.failure = failure
-        self._client.breaker.trip(failure, 2 * _RETRY_SECONDS)
+        self._client.breaker.trip(failure, 2 * self._rhythm.retry_seconds)

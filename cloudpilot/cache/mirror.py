@@ -63,7 +63,7 @@ class Mirror:
         self._seen: list[object] = []
         self._connection = Connection(ConnectionState.CONNECTING, datetime.now(UTC))
         self._heartbeat = Heartbeat(
-            client, suspects=self._is_down, lost=self._reconnect, found=self._retry_now
+            client, suspects=self._is_down, lost=self._on_lost, found=self._on_found
         )
         for name in ALWAYS:
             self._add(name)
@@ -208,10 +208,12 @@ class Mirror:
     def _is_down(self) -> bool:
         return self.connection.state is ConnectionState.UNREACHABLE
 
-    def _reconnect(self) -> None:
+    def _on_lost(self) -> None:
+        logger.warning("cluster: %s, %s", self.connection.state.value, self.connection.reason)
         for started in self._kinds.values():
             started.informer.reconnect()
 
-    def _retry_now(self) -> None:
+    def _on_found(self) -> None:
+        logger.info("cluster: it answers again")
         for started in self._kinds.values():
             started.informer.retry_now()
