@@ -110,6 +110,22 @@ class SamplesSettings(Section):
     """How long mean and maximum of every 15 minutes are kept, in days. For those: 2 MB a day."""
 
 
+class JournalSettings(Section):
+    """The journal: what changed in each cluster, and when."""
+
+    retention_days: int = Field(default=7, ge=1, le=365)
+    """How long changes, Events and the last states of failed pods are kept, in days."""
+    stored_entries: int = Field(default=500_000, ge=1_000)
+    """Most changes, and most Events, that are stored of one cluster, some 300 bytes each; of pods
+    that went away failing a hundredth of it."""
+    ring_entries: int = Field(default=10_000, ge=100)
+    """Most changes of one cluster in memory: what a slow database may fall behind."""
+    inbox_deltas: int = Field(default=20_000, ge=100)
+    """Most watch events of one cluster that wait to be looked at; more are counted as dropped."""
+    log_tails_per_minute: int = Field(default=10, ge=0)
+    """Most logs of failing pods that are read a minute, two at a time; 0 reads none."""
+
+
 class LLMSettings(Section):
     """The language model. With none configured the rule-based offline model answers."""
 
@@ -167,6 +183,7 @@ class Settings(Section):
     database: DatabaseSettings = DatabaseSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()
     samples: SamplesSettings = SamplesSettings()
+    journal: JournalSettings = JournalSettings()
     llm: LLMSettings = LLMSettings()
     agent: AgentSettings = AgentSettings()
     demo: DemoSettings = DemoSettings()
