@@ -27,13 +27,13 @@ class ApiError(Exception):
 
 
 class Api:
-    """Requests of one user, known by a bearer token."""
+    """Requests of one user, known by a bearer token; without an authority, in plain HTTP."""
 
-    def __init__(self, url: str, token: str, authority: Path) -> None:
+    def __init__(self, url: str, token: str, authority: Path | None = None) -> None:
         self._http = httpx.AsyncClient(
             base_url=url,
             headers={"Authorization": f"Bearer {token}"},
-            verify=ssl.create_default_context(cafile=str(authority)),
+            verify=ssl.create_default_context(cafile=str(authority)) if authority else True,
             limits=httpx.Limits(max_connections=CONNECTIONS),
             timeout=60.0,
             trust_env=False,
