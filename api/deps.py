@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_origin
 
 from fastapi import Depends, Request
 
@@ -28,17 +28,19 @@ async def _actor(request: Request) -> Actor:
 
 
 async def refuse_unknown_query(request: Request) -> None:
-    """Refuse query parameters that the route does not know, and repeated ones.
+    """Refuse query parameters that the route does not know, and single ones given twice.
 
     Raises:
         InvalidArguments: naming each; a misspelt filter would otherwise answer for everything.
     """
-    known = {param.alias for param in request.scope["route"].dependant.query_params}
+    params = request.scope["route"].dependant.query_params
+    known = {param.alias for param in params}
+    lists = {param.alias for param in params if get_origin(param.field_info.annotation) is list}
     given = [name for name, _ in request.query_params.multi_items()]
     fields = [
         {"field": name, "problem": "unknown parameter" if name not in known else "given twice"}
         for name in dict.fromkeys(given)
-        if name not in known or given.count(name) > 1
+        if name not in known or (given.count(name) > 1 and name not in lists)
     ]
     if fields:
         text = "; ".join(f"{item['field']}: {item['problem']}" for item in fields)
