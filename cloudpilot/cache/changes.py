@@ -65,7 +65,7 @@ _CONDITIONS = ("status", "conditions")
 def is_noise(delta: Delta) -> bool:
     """Tell cheaply whether a delta cannot mean anything to the journal."""
     old, new = delta.old, delta.new
-    if delta.kind.name in IGNORED:
+    if delta.kind.name in IGNORED or delta.is_withdrawn:
         return True
     if old is None or new is None or old.metadata.uid != new.metadata.uid:
         return False

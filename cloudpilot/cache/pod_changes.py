@@ -33,17 +33,7 @@ def pod_changes(old: Pod, new: Pod, now: datetime) -> Iterator[Entry]:
     yield from _restarts(old, new, now)
     before, after = failure(old), failure(new)
     if after is not None and (before is None or before.reason != after.reason):
-        yield entry_about(
-            POD,
-            new,
-            What.POD_FAILING,
-            now,
-            before=before.reason if before else None,
-            after=after.reason,
-            reason=after.reason,
-            exit_code=exit_code(new),
-            message=_text(after.message),
-        )
+        yield failing_entry(new, after, now, before.reason if before else None)
     yield from _readiness(old, new, now)
 
 
@@ -53,6 +43,23 @@ def failure(pod: Pod) -> PodSummary | None:
     if not summary.failing or summary.reason in _STARTING:
         return None
     return summary
+
+
+def failing_entry(
+    pod: Pod, summary: PodSummary, time: datetime, before: str | None = None
+) -> Entry:
+    """Tell how a pod fails."""
+    return entry_about(
+        POD,
+        pod,
+        What.POD_FAILING,
+        time,
+        before=before,
+        after=summary.reason,
+        reason=summary.reason,
+        exit_code=exit_code(pod),
+        message=_text(summary.message),
+    )
 
 
 def exit_code(pod: Pod) -> int | None:

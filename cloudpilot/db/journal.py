@@ -12,7 +12,19 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Executable, Select, and_, delete, func, insert, inspect, or_, select, tuple_, update
+from sqlalchemy import (
+    Executable,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    inspect,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from cloudpilot.db.journal_records import Entry, EntryQuery, LastState, Occurrence, Period, What
@@ -80,20 +92,22 @@ class JournalRepository:
                     values = msgspec.structs.asdict(period)
                     session.add(JournalCoverageRow(cluster=cluster, identity=identity, **values))
 
-    async def adopt(self, cluster: str, identity: str) -> None:
+    async def adopt(self, cluster: str, identity: str) -> bool:
         """Forget everything under this name if it was the name of another cluster before."""
         async with self._database.transaction() as session:
             query = select(JournalCoverageRow.id).where(
-                JournalCoverageRow.cluster == cluster, JournalCoverageRow.identity != identity
+                JournalCoverageRow.cluster == cluster,
+                JournalCoverageRow.identity.not_in(("", identity)),
             )
             if await session.scalar(query.limit(1)) is None:
-                return
+                return False
             for table, _ in _AGED:
                 await session.execute(
                     delete(table)
                     .where(table.__table__.c.cluster == cluster)
                     .execution_options(synchronize_session=False)
                 )
+        return True
 
     async def entries(self, cluster: str, query: EntryQuery) -> list[Entry]:
         """Return entries, newest first."""
