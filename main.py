@@ -26,17 +26,20 @@ def _run() -> int:
     settings = arguments.configure(given)
     if given.command == "config":
         return output.show_config(settings)
-    return asyncio.run(_serve(settings) if given.command == "serve" else _call(given, settings))
+    if given.command != "serve":
+        return asyncio.run(_call(given, settings))
+    from api.server import run
+
+    return run(serve(settings))
 
 
-async def _serve(settings: Settings) -> int:
+async def serve(settings: Settings) -> int:
+    """Serve until told to stop; what takes seconds to import waits until that is possible."""
     from api import access, server
     from integrations.terminal.greeting import greet
 
     settings, made = access.settle_token(settings)
-    ready = partial(greet, token=made, demo=settings.demo.enabled)
     with server.bind(settings.server) as listener:
-        # What takes seconds to import waits until the start is known to be possible.
         from agent.assistant import open_assistant
         from api.app import create_app
         from cloudpilot.db.lock import sole_server
@@ -44,7 +47,8 @@ async def _serve(settings: Settings) -> int:
         with sole_server(settings.database.url):
             async with _open(settings) as runtime, open_assistant(runtime, recover=True) as opened:
                 app = create_app(runtime, opened)
-                return await server.serve(app, settings.server, listener, ready)
+                ready = partial(greet, token=made, demo=settings.demo.enabled)
+                return await server.serve(app, settings.server, listener, ready, opened.prepare)
 
 
 async def _call(given: argparse.Namespace, settings: Settings) -> int:

@@ -10,18 +10,12 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from langchain_core.language_models import BaseChatModel
-from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
-
-from agent.checkpoints import open_checkpoints
-from agent.graph import build_graph, recursion_limit
-from agent.llm import close_model, model_name, open_model
+from agent.engine import Engine
 from agent.plan_book import UNDECIDED, PlanBook, Proposals
+from agent.provider import check_provider
 from agent.runs import Runs
-from agent.toolbelt import Toolbelt
-from agent.turn import Turns
 from cloudpilot.clusters import Clusters
 from cloudpilot.context import Actor
 from cloudpilot.db.session import Database
@@ -32,6 +26,9 @@ from cloudpilot.operation import Catalog
 from cloudpilot.plans.plan import Plan
 from cloudpilot.runtime import Runtime
 from cloudpilot.settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
 
 logger = logging.getLogger(__name__)
 
@@ -70,13 +67,13 @@ class Assistant:
         runs: Runs,
         clusters: Clusters,
         plans: PlanBook,
-        saver: AsyncSqliteSaver,
+        engine: Engine,
     ) -> None:
         self._threads = threads
         self._runs = runs
         self._clusters = clusters
         self._plans = plans
-        self._saver = saver
+        self._engine = engine
 
     @classmethod
     @asynccontextmanager
@@ -91,7 +88,10 @@ class Assistant:
         model: BaseChatModel | None = None,
         recover: bool = True,
     ) -> AsyncIterator[Assistant]:
-        """Open the checkpoints, go on with interrupted runs, hear of decided plans.
+        """Go on with interrupted runs and hear of decided plans.
+
+        The model and the graph are opened by the first turn: a service that is asked nothing in
+        words does not pay for them.
 
         Args:
             settings: The whole configuration.
@@ -104,33 +104,27 @@ class Assistant:
                 beside a server, whose runs are alive.
 
         Raises:
-            SettingsError: the model's or the checkpoints' configuration cannot be used.
+            SettingsError: the model's configuration cannot be used.
         """
-        chat_model = model or open_model(settings.llm)
+        if model is None:
+            check_provider(settings.llm)
         threads = ThreadStore(database)
-        proposals = Proposals(plans, threads)
-        toolbelt = Toolbelt(catalog, clusters, proposals, settings.agent)
-        async with open_checkpoints(settings.database) as saver:
-            turns = Turns(
-                build_graph(chat_model, toolbelt, proposals, saver, settings),
-                saver,
-                threads,
-                proposals,
-                clusters,
-                steps=recursion_limit(settings),
-                model=model_name(settings.llm),
-            )
-            runs = Runs(threads, turns.play, deadline_seconds=settings.agent.run_seconds)
-            assistant = cls(threads, runs, clusters, plans, saver)
-            plans.on_decided(assistant.plan_decided)
-            try:
-                if recover:
-                    await runs.recover()
-                    await assistant.resume_decided()
-                yield assistant
-            finally:
-                await runs.aclose()
-                await close_model(chat_model)
+        engine = Engine(settings, catalog, clusters, threads, Proposals(plans, threads), model)
+        runs = Runs(threads, engine.play, deadline_seconds=settings.agent.run_seconds)
+        assistant = cls(threads, runs, clusters, plans, engine)
+        plans.on_decided(assistant.plan_decided)
+        try:
+            if recover:
+                await runs.recover()
+                await assistant.resume_decided()
+            yield assistant
+        finally:
+            await runs.aclose()
+            await engine.aclose()
+
+    def prepare(self) -> None:
+        """Begin to open what a first message that is to be expected would wait for."""
+        self._engine.prepare()
 
     async def start(
         self,
@@ -254,7 +248,7 @@ class Assistant:
         for run in await self._threads.active(thread.id):
             await self._runs.cancel(run.id)
         await self._threads.delete(thread.id)
-        await self._saver.adelete_thread(thread.id)
+        await self._engine.forget(thread.id)
 
     async def plan_decided(self, plan: Plan) -> None:
         """Go on with the conversation that waits for this plan; once, however often it is told."""

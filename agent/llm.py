@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
-from urllib.parse import urlsplit
 
 from langchain_core.exceptions import (
     ContextOverflowError,
@@ -20,7 +18,8 @@ from langchain_core.exceptions import (
 from langchain_core.language_models import BaseChatModel
 
 from agent.offline import OfflineModel
-from cloudpilot.errors import ModelUnavailable, SettingsError
+from agent.provider import check_provider, provider_of
+from cloudpilot.errors import ModelUnavailable
 from cloudpilot.settings import LLMSettings
 
 _PROBLEMS: tuple[tuple[type[Exception], str, str], ...] = (
@@ -46,12 +45,9 @@ def open_model(settings: LLMSettings) -> BaseChatModel:
     Raises:
         SettingsError: the address is neither https nor loopback, or the key is missing.
     """
+    check_provider(settings)
     if provider_of(settings) == "offline":
         return OfflineModel()
-    if settings.base_url is not None and not _is_safe(settings.base_url):
-        raise SettingsError.field("llm.base_url", "must be https, or http on loopback")
-    if settings.api_key is None and settings.base_url is None:
-        raise SettingsError.field("llm.api_key", "is needed for the provider openai")
     from langchain_openai import ChatOpenAI  # 80 MB: only where it is used
     from openai import DefaultAsyncHttpxClient
 
@@ -74,18 +70,6 @@ async def close_model(model: BaseChatModel) -> None:
         await client.aclose()
 
 
-def provider_of(settings: LLMSettings) -> str:
-    """Return `openai` or `offline`; `auto` is decided by whether a key or address is set."""
-    if settings.provider != "auto":
-        return settings.provider
-    return "openai" if settings.api_key or settings.base_url else "offline"
-
-
-def model_name(settings: LLMSettings) -> str:
-    """Return the model's name as usage is told under."""
-    return settings.model if provider_of(settings) == "openai" else "offline"
-
-
 def explain(error: Exception) -> ModelUnavailable:
     """Say what went wrong without the provider's own words."""
     for kind, message, hint in _PROBLEMS:
@@ -104,17 +88,3 @@ def is_retryable(error: Exception) -> bool:
 def _status(error: Exception) -> dict[str, Any]:
     status = getattr(error, "status_code", None)
     return {"provider_status": status} if isinstance(status, int) else {}
-
-
-def _is_safe(url: str) -> bool:
-    parts = urlsplit(url)
-    if parts.scheme == "https":
-        return bool(parts.hostname)
-    if parts.scheme != "http" or not parts.hostname:
-        return False
-    if parts.hostname == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(parts.hostname).is_loopback
-    except ValueError:
-        return False

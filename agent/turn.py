@@ -99,6 +99,10 @@ class Turns:
             return TurnEnd(waiting=True, events=[telling.usage()])
         return TurnEnd(waiting=False, events=[Answer(text=_final_text(state)), telling.usage()])
 
+    async def forget(self, thread_id: str) -> None:
+        """Delete the checkpoints of a thread."""
+        await self._saver.adelete_thread(thread_id)
+
     async def _stream(
         self,
         run: Run,

@@ -84,10 +84,11 @@ class Conditional:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["method"] != "GET":
+        actor = scope.get("state", {}).get("actor")
+        if scope["type"] != "http" or scope["method"] != "GET" or actor is None:
             await self._app(scope, receive, send)
             return
-        key = (scope["state"]["actor"].name, scope["path"], scope["query_string"])
+        key = (actor.name, scope["path"], scope["query_string"])
         # Before the work: what changes while it is done makes a new shelf.
         shelf = self._shelf(scope["path"])
         answer = shelf.answers.get(key) if shelf else None
@@ -122,13 +123,9 @@ class Conditional:
             mirror = self._clusters.get(found[1]).cache
         except CloudPilotError:  # the route will say what is wrong
             return None
-        shelf, now = self._shelves.get(mirror), self._clock()
-        if (
-            shelf is None
-            or shelf.revision != mirror.revision
-            or now - shelf.since > LONGEST_SECONDS
-        ):
-            shelf = self._shelves[mirror] = _Shelf(mirror.revision, now)
+        shelf, revision, now = self._shelves.get(mirror), mirror.revision, self._clock()
+        if shelf is None or shelf.revision != revision or now - shelf.since > LONGEST_SECONDS:
+            shelf = self._shelves[mirror] = _Shelf(revision, now)
         return shelf
 
     def _is_ours(self, scope: Scope, start: Message) -> bool:

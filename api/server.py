@@ -7,8 +7,9 @@ import errno
 import math
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -49,8 +50,18 @@ def bind(settings: ServerSettings) -> socket.socket:
     return listener
 
 
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run on the quickest event loop that is installed; return what it returns."""
+    with asyncio.Runner(loop_factory=uvicorn.Config("").get_loop_factory()) as runner:
+        return runner.run(main)
+
+
 async def serve(
-    app: ASGIApp, settings: ServerSettings, listener: socket.socket, ready: Callable[[str], None]
+    app: ASGIApp,
+    settings: ServerSettings,
+    listener: socket.socket,
+    ready: Callable[[str], None],
+    prepare: Callable[[], None] = lambda: None,
 ) -> int:
     """Serve until SIGINT or SIGTERM; return the exit code.
 
@@ -59,6 +70,7 @@ async def serve(
         settings: Where and how.
         listener: What `bind` returned.
         ready: Called with the address once connections are accepted.
+        prepare: Called after that, to begin what the start need not wait for.
     """
     config = uvicorn.Config(
         app,
@@ -70,7 +82,12 @@ async def serve(
         ws="none",
         timeout_graceful_shutdown=math.ceil(settings.shutdown_seconds),
     )
-    server = _Server(config, lambda: ready(_address(listener)))
+
+    def started() -> None:
+        ready(_address(listener))
+        prepare()
+
+    server = _Server(config, started)
     await server.serve(sockets=[listener])
     return 0
 

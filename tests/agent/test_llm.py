@@ -8,8 +8,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from agent.llm import model_name, open_model, provider_of
+from agent.llm import open_model
 from agent.offline import OfflineModel
+from agent.provider import model_name, provider_of
 from cloudpilot.db.thread_records import StoredEvent
 from cloudpilot.errors import SettingsError
 from cloudpilot.operation import Catalog
