@@ -89,6 +89,8 @@ class KubernetesSettings(Section):
     """Deadline of one request, in seconds; lists of many objects get a multiple of it."""
     poll_seconds: float = Field(default=30.0, gt=0)
     """How often a kind is listed again where watching it is forbidden, in seconds."""
+    drift_seconds: float = Field(default=600.0, gt=0)
+    """How often what is held of a kind is compared with the server's versions, in seconds."""
     idle_kind_seconds: float = Field(default=900.0, gt=0)
     """How long a kind that is mirrored on demand stays when nobody reads it, in seconds."""
     requests_per_second: float = Field(default=20.0, gt=0)

@@ -21,10 +21,12 @@ class Delta:
     new: Any
     """A projection of the kind; None for an object that is gone."""
     raw: msgspec.Raw | None = None
-    """The object as the server sent it, where one object was sent by itself. Valid only during
-    the call: copy what is to be kept."""
+    """The object as the server sent it, where that is at hand. Valid only during the call: copy
+    what is to be kept."""
     is_in_initial_list: bool = False
     """Whether the kind is being seen for the first time, so that nothing changed: it was there."""
+    is_withdrawn: bool = False
+    """Whether the kind may no longer be read: the object is out of sight, not known to be gone."""
 
 
 Handler = Callable[[Delta], None]

@@ -5,7 +5,6 @@ A store holds the newest state it was told and answers from memory. It talks to 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
@@ -18,6 +17,9 @@ Key = tuple[str, str]
 
 Change = tuple[T | None, T | None]
 """An object before and after; None where there was or is none."""
+
+Spaces = dict[str, dict[str, T]]
+"""Objects by namespace and name."""
 
 
 def key_of(obj: KubeObject) -> Key:
@@ -33,7 +35,7 @@ class Store(Generic[T]):
     """
 
     def __init__(self) -> None:
-        self._namespaces: dict[str, dict[str, T]] = {}
+        self._namespaces: Spaces[T] = {}
         self._size = 0
 
     def __len__(self) -> int:
@@ -77,16 +79,27 @@ class Store(Generic[T]):
             self._namespaces.pop(namespace, None)
         return old
 
-    def replace(self, objects: Iterable[T]) -> Iterable[Change[T]]:
-        """Make this the whole content; return every difference as (old, new)."""
+    def replace(self, objects: Iterable[T]) -> Iterator[Change[T]]:
+        """Make this the whole content at once; return every difference as (old, new).
+
+        The differences are found while they are taken, so that whoever tells others of them may
+        pause in between; nothing else may be stored until all are taken.
+        """
         before = self._namespaces
         self._namespaces, self._size = {}, 0
-        changes: deque[Change[T]] = deque()
         for obj in objects:
-            namespace, name = key_of(obj)
-            old = self.upsert(obj) or before.get(namespace, {}).pop(name, None)
-            # Not by resourceVersion: a cluster restored from a backup counts from the past.
-            if old != obj:
-                changes.append((old, obj))
-        changes.extend((gone, None) for left in before.values() for gone in left.values())
-        return changes
+            self.upsert(obj)
+        return self._differences(before, self._namespaces)
+
+    @staticmethod
+    def _differences(before: Spaces[T], after: Spaces[T]) -> Iterator[Change[T]]:
+        for namespace, objects in after.items():
+            was = before.get(namespace, {})
+            for name, new in objects.items():
+                old = was.pop(name, None)
+                # Not by resourceVersion: a cluster restored from a backup counts from the past.
+                if old != new:
+                    yield old, new
+        for objects in before.values():
+            for gone in objects.values():
+                yield gone, None

@@ -25,30 +25,70 @@ def gone() -> dict[str, Any]:
     return {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
 
 
+def bookmark(version: int, *, ends_initial_events: bool = False) -> Event:
+    metadata: dict[str, Any] = {"resourceVersion": str(version)}
+    if ends_initial_events:
+        metadata["annotations"] = {"k8s.io/initial-events-end": "true"}
+    return "BOOKMARK", {"metadata": metadata}
+
+
+def streamed(*items: dict[str, Any], version: int = 10, then: tuple[Event, ...] = ()) -> Any:
+    """A list as a watch sends it, and what it sends afterwards."""
+    added = (("ADDED", item) for item in items)
+    return (*added, bookmark(version, ends_initial_events=True), *then)
+
+
 async def stream(*events: Event | bytes) -> AsyncIterator[bytes]:
     """Events in order, then an open silence."""
+    async for event in ended(*events):
+        yield event
+    await asyncio.Event().wait()
+
+
+async def ended(*events: Event | bytes) -> AsyncIterator[bytes]:
+    """Events in order; then the server ends the stream."""
     for event in events:
         if isinstance(event, bytes):
             yield event
         else:
             yield json.dumps({"type": event[0], "object": event[1]}).encode() + b"\n"
-    await asyncio.Event().wait()
+
+
+NOT_STREAMED = Reply(
+    {"kind": "Status", "code": 422, "reason": "Invalid", "message": "sendInitialEvents: Forbidden"},
+    422,
+)
+"""What a server answers that cannot stream lists."""
 
 
 class Script:
-    """Answers lists and watches in turn; the last of each repeats."""
+    """Answers lists, streamed lists and watches in turn; the last of each repeats."""
 
-    def __init__(self, *, lists: list[Any], watches: list[Any] | None = None) -> None:
-        self._lists = lists
+    def __init__(
+        self,
+        *,
+        lists: list[Any] | None = None,
+        watches: list[Any] | None = None,
+        streams: list[Any] | None = None,
+    ) -> None:
+        self._lists = lists or [Reply(b"", 500)]
         self._watches = watches or [()]
+        self._streams = streams or [NOT_STREAMED]
         self.listed: list[Asked] = []
         self.watched: list[Asked] = []
+        self.streamed: list[Asked] = []
 
     def __call__(self, asked: Asked) -> Reply:
+        if "sendInitialEvents" in asked.query:
+            return _next(self._streams, self.streamed, asked)
         if asked.watches:
-            answer = self._watches[min(len(self.watched), len(self._watches) - 1)]
-            self.watched.append(asked)
-            return answer if isinstance(answer, Reply) else Reply(stream(*answer))
-        answer = self._lists[min(len(self.listed), len(self._lists) - 1)]
-        self.listed.append(asked)
-        return answer if isinstance(answer, Reply) else Reply(answer)
+            return _next(self._watches, self.watched, asked)
+        return _next(self._lists, self.listed, asked)
+
+
+def _next(answers: list[Any], asked_before: list[Asked], asked: Asked) -> Reply:
+    answer = answers[min(len(asked_before), len(answers) - 1)]
+    asked_before.append(asked)
+    if isinstance(answer, Reply):
+        return answer
+    return Reply(answer if isinstance(answer, dict) else stream(*answer))
