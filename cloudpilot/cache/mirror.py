@@ -48,14 +48,21 @@ class Mirror:
         client: The only way to the cluster.
         poll_seconds: How often a kind that cannot be watched is listed.
         idle_seconds: How long a kind that is not always mirrored stays unread.
+        drift_seconds: How often each kind is compared with the server's.
     """
 
     def __init__(
-        self, client: KubeClient, *, poll_seconds: float, idle_seconds: float = 900.0
+        self,
+        client: KubeClient,
+        *,
+        poll_seconds: float,
+        idle_seconds: float = 900.0,
+        drift_seconds: float = 600.0,
     ) -> None:
         self._client = client
         self._poll_seconds = poll_seconds
         self._idle_seconds = idle_seconds
+        self._drift_seconds = drift_seconds
         self._kinds: dict[str, _Started] = {}
         self._handlers: tuple[Handler, ...] = ()
         self._group: asyncio.TaskGroup | None = None
@@ -166,7 +173,10 @@ class Mirror:
 
     def _add(self, name: str) -> _Started:
         informer: Informer[Any] = Informer(
-            self._client, KINDS[name], poll_seconds=self._poll_seconds
+            self._client,
+            KINDS[name],
+            poll_seconds=self._poll_seconds,
+            drift_seconds=self._drift_seconds,
         )
         for handler in (self._count, *self._handlers):
             informer.add_handler(handler)

@@ -75,7 +75,7 @@ async def test_cluster_is_registered_listed_updated_and_removed(
     assert cluster.status == "ready"
     assert len(await cluster.uid()) == 36
     [listed] = (await call(runtime, "list_clusters")).items
-    assert listed.status == "ready"
+    assert listed.state == "synced"
 
     changed = await call(runtime, "update_cluster", name="prod", description="Frankfurt")
     assert changed.description == "Frankfurt"
