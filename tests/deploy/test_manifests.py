@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from cloudpilot.kube.kinds import COUNTED, KINDS, MIRRORED
+from cloudpilot.kube.kinds import KINDS
 from cloudpilot.settings import load_settings
 from integrations.terminal import arguments
 from tests.contracts.tree import ROOT
@@ -22,6 +22,7 @@ from tests.deploy.manifests import (
 
 READS = {"get", "list", "watch"}
 WRITES = {"create", "patch", "delete"}
+METRICS = {("metrics.k8s.io", "nodes"), ("metrics.k8s.io", "pods")}
 NEVER = {"exec", "attach", "portforward", "proxy", "token", "secrets"}
 
 
@@ -31,18 +32,16 @@ def test_reader_gives_reads_and_nothing_else():
     assert roles == ["ClusterRole", "ClusterRoleBinding"]
 
 
-def test_reader_gives_what_the_mirror_lists_and_watches():
-    mirrored = {(KINDS[name].group, KINDS[name].plural) for name in MIRRORED}
-    counted = {("", plural) for plural in COUNTED.values()} - {("", "secrets")}
+def test_reader_gives_what_the_mirror_lists_and_watches_but_for_secrets():
+    mirrored = {(kind.group, kind.plural) for kind in KINDS.values()} - {("", "secrets")}
     for verb in ("list", "watch"):
         given = {(group, resource) for group, resource, can in grants(READER) if can == verb}
-        extra = {("networking.istio.io", "virtualservices")} if verb == "list" else set()
-        assert given == mirrored | counted | extra
+        assert given == mirrored | (METRICS if verb == "list" else set())
 
 
 def test_reader_gives_single_objects_only_where_one_is_read():
     given = {(group, resource) for group, resource, verb in grants(READER) if verb == "get"}
-    assert given == {("", "namespaces"), ("networking.istio.io", "gateways")}
+    assert given == {("", "namespaces"), ("", "pods/log"), ("networking.istio.io", "gateways")}
 
 
 def test_writer_gives_the_writable_kinds_in_one_namespace():
