@@ -48,6 +48,11 @@ class UsageHistory:
         self._repository = repository
         self._settings = settings
 
+    @property
+    def enabled(self) -> bool:
+        """Whether samples are wanted."""
+        return self._settings.enabled
+
     async def pack(self, sample: Sample) -> list[StoredBlock]:
         """Return a sample as it is stored, at the minute in which it was taken."""
         return await asyncio.to_thread(_packed, sample)
@@ -82,8 +87,7 @@ class UsageHistory:
     async def series(
         self,
         cluster: str,
-        scope: Scope,
-        subject: str,
+        subject: tuple[Scope, str],
         field: str,
         since: datetime,
         until: datetime,
@@ -96,24 +100,25 @@ class UsageHistory:
 
         Args:
             cluster: Its name.
-            scope: What kind of subject.
-            subject: `node`, `namespace` or `namespace/Kind/name`, as the sample calls it.
+            subject: A scope, and what its samples call the subject: a node's or namespace's name,
+                or `namespace/Kind/name`.
             field: One of `FIELDS`.
             since: The first moment.
             until: The moment after the last.
             fine: False: 15 minutes everywhere but at the end, which is much less to read.
         """
         first, last = int(since.timestamp()), int(until.timestamp())
-        part = part_of(subject)
+        scope, name = subject
+        part = part_of(name)
         stored = await self._repository.read(
             cluster, Span(scope, _QUARTERS, floor(first, DAY), last, part)
         )
-        points = await asyncio.to_thread(quarters, _about(stored, subject), subject, field)
+        points = await asyncio.to_thread(quarters, _about(stored, name), name, field)
         begin = floor(first, QUARTER)
         if points and not fine:
             begin = max(begin, max(points) + QUARTER)
         stored = await self._repository.read(cluster, Span(scope, _MINUTES, begin, last, part))
-        by_minute = await asyncio.to_thread(minutes, _about(stored, subject), subject, field)
+        by_minute = await asyncio.to_thread(minutes, _about(stored, name), name, field)
         known = {floor(time, QUARTER) for time in by_minute}
         points = {time: point for time, point in points.items() if time not in known} | by_minute
         return [points[time] for time in sorted(points) if first <= time < last]

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cloudpilot.cache.mirror import Mirror
+from cloudpilot.cache.owners import top_owner
 from cloudpilot.cache.store import Key, key_of
 from cloudpilot.kube.metrics import Usage
-from cloudpilot.kube.objects.meta import Metadata, OwnerReference
+from cloudpilot.kube.objects.meta import KubeObject
 from cloudpilot.kube.objects.pod import Pod
 from cloudpilot.kube.pod_status import PodResources, resources_of
 
@@ -81,7 +82,7 @@ class PodTotals:
         for number, pod in enumerate(mirror["Pod"].list()):
             if number % _SLICE == 0:
                 await asyncio.sleep(0)
-            workload = workload_of(mirror, pod.metadata)
+            workload = workload_of(mirror, pod)
             found._add(pod, workload, (used or {}).get(key_of(pod)))
         return found
 
@@ -100,21 +101,14 @@ class PodTotals:
             total.add(amounts, used, ended, restarts)
 
 
-def workload_of(mirror: Mirror, metadata: Metadata) -> str:
-    """Return the top controller of a pod, or the pod itself, as `namespace/Kind/name`."""
-    owner = _controller(metadata)
-    for _ in BETWEEN:
-        if owner is None or owner.kind not in BETWEEN:
-            break
-        between = mirror[owner.kind].get(metadata.namespace, owner.name)
-        above = _controller(between.metadata) if between else None
-        if above is None:
-            break
-        owner = above
-    if owner is None or owner.kind == "Node":  # a static pod is its node's
-        return f"{metadata.namespace}/Pod/{metadata.name}"
-    return f"{metadata.namespace}/{owner.kind}/{owner.name}"
+def workload_of(mirror: Mirror, pod: Pod) -> str:
+    """Return the workload that a pod belongs to, or the pod itself, as `namespace/Kind/name`."""
 
+    def find(kind: str, namespace: str, name: str) -> KubeObject | None:
+        # What owns a StatefulSet is an operator's own object: not what people call the workload.
+        return mirror[kind].get(namespace, name) if kind in BETWEEN else None
 
-def _controller(metadata: Metadata) -> OwnerReference | None:
-    return next((owner for owner in metadata.owner_references if owner.controller), None)
+    kind, name = top_owner(pod, find)
+    if kind in ("", "Node"):  # a static pod is its node's
+        kind, name = "Pod", pod.name
+    return f"{pod.namespace}/{kind}/{name}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from cloudpilot.monitor.blocks import COUNT, PEAK, Block
 
 MINUTE, QUARTER = 60, 900
 """Seconds."""
+_SHORTEST_GAP = timedelta(minutes=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,14 @@ class Point:
     maximum: int
     samples: int
     """Of how many minutes it is made; fewer than there were means that some are missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A time without samples."""
+
+    since: datetime
+    until: datetime
 
 
 def floor(moment: int, seconds: int) -> int:
@@ -57,27 +66,44 @@ def quarters(blocks: Iterable[Block], subject: str, field: str) -> dict[int, Poi
 
 
 def widen(points: Sequence[Point], seconds: int) -> list[Point]:
-    """Return a point for each step in which there are some; each minute counts the same."""
+    """Return one point for each step in which there are some."""
 
     def step_of(point: Point) -> int:
         return floor(int(point.time.timestamp()), seconds)
 
-    found = []
-    for start, within in groupby(points, key=step_of):
-        same = list(within)
-        samples = sum(point.samples for point in same)
-        least = [point.minimum for point in same if point.minimum is not None]
-        found.append(
-            Point(
-                time=_moment(start),
-                seconds=seconds,
-                mean=sum(point.mean * point.samples for point in same) / samples,
-                minimum=min(least) if len(least) == len(same) else None,
-                maximum=max(point.maximum for point in same),
-                samples=samples,
-            )
-        )
-    return found
+    return [
+        join(list(within), _moment(start), seconds)
+        for start, within in groupby(points, key=step_of)
+    ]
+
+
+def join(points: Sequence[Point], time: datetime, seconds: int) -> Point:
+    """Return one point for several, at least one; each minute counts the same."""
+    samples = sum(point.samples for point in points)
+    least = [point.minimum for point in points if point.minimum is not None]
+    return Point(
+        time=time,
+        seconds=seconds,
+        mean=sum(point.mean * point.samples for point in points) / samples,
+        minimum=min(least) if len(least) == len(points) else None,
+        maximum=max(point.maximum for point in points),
+        samples=samples,
+    )
+
+
+def gaps_between(points: Sequence[Point], since: datetime, until: datetime) -> list[Gap]:
+    """Return the times from `since` to `until` that no point stands for, in order.
+
+    What is shorter than two minutes is no gap: it is the rest of a minute at either end.
+    """
+    gaps, covered = [], since
+    for point in points:
+        if point.time - covered >= _SHORTEST_GAP:
+            gaps.append(Gap(covered, point.time))
+        covered = max(covered, point.time + timedelta(seconds=point.seconds))
+    if until - covered >= _SHORTEST_GAP:
+        gaps.append(Gap(covered, until))
+    return gaps
 
 
 def _moment(seconds: int) -> datetime:

@@ -16,8 +16,8 @@ from cloudpilot.db.samples import StoredBlock
 from cloudpilot.errors import DatabaseUnavailable
 from cloudpilot.kube.client import KubeClient
 from cloudpilot.monitor.history import UsageHistory
-from cloudpilot.monitor.points import MINUTE
-from cloudpilot.monitor.sample import Sample, take_sample
+from cloudpilot.monitor.points import MINUTE, Point
+from cloudpilot.monitor.sample import Sample, Scope, take_sample
 
 logger = logging.getLogger(__name__)
 
@@ -71,7 +71,9 @@ class Sampler:
         self._measuring = asyncio.Lock()
 
     async def run(self) -> None:
-        """Sample every minute until cancelled."""
+        """Sample every minute until cancelled; not at all where the settings say so."""
+        if not self.history.enabled:
+            return
         offset = 1 + zlib.crc32(self._cluster.encode()) % _SPREAD_SECONDS
         while True:
             seconds = (offset - self.clock().timestamp()) % MINUTE
@@ -110,6 +112,22 @@ class Sampler:
             if newest and (young or dead):
                 return newest
             return await self._measure()
+
+    async def oldest(self) -> datetime | None:
+        """Return since when there are samples."""
+        return await self.history.oldest(self._cluster)
+
+    async def series(
+        self,
+        subject: tuple[Scope, str],
+        field: str,
+        since: datetime,
+        until: datetime,
+        *,
+        fine: bool = True,
+    ) -> list[Point]:
+        """Return what is known of one figure of this cluster (see `UsageHistory.series`)."""
+        return await self.history.series(self._cluster, subject, field, since, until, fine=fine)
 
     async def _measure(self) -> Sample:
         sample = await take_sample(self._mirror, self._client, self.clock())
