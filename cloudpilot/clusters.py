@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import difflib
+import hashlib
 import logging
 import tempfile
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from cloudpilot.cache.connection import Connection, ConnectionState
+from cloudpilot.cache.journal import Journal, Journals
 from cloudpilot.cache.mirror import Mirror
 from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.db.clusters import ClusterRepository, StoredCluster
@@ -26,7 +28,9 @@ from cloudpilot.kube import access as kube_access
 from cloudpilot.kube.access import Access
 from cloudpilot.kube.client import KubeClient
 from cloudpilot.kube.kubeconfig import Credentials
+from cloudpilot.monitor.history import UsageHistory
 from cloudpilot.monitor.monitor import ClusterMonitor
+from cloudpilot.monitor.sampler import Sampler
 from cloudpilot.settings import KubernetesSettings
 
 logger = logging.getLogger(__name__)
@@ -52,6 +56,8 @@ class Cluster:
         *,
         description: str = "",
         expected_uid: str | None = None,
+        history: UsageHistory | None = None,
+        journals: Journals | None = None,
     ) -> None:
         self.name = name
         self.source = source
@@ -63,6 +69,12 @@ class Cluster:
             idle_seconds=settings.idle_kind_seconds,
         )
         self.monitor = ClusterMonitor(name, self.cache)
+        self._sampler = (
+            Sampler(self.records_name, self.cache, self.client, history) if history else None
+        )
+        self._journal = journals.of(name, self.client) if journals else None
+        if self._journal is not None:
+            self._journal.attach(self.cache)
         self._expected_uid = expected_uid
         self._uid: str | None = None
         self._task: asyncio.Task[None] | None = None
@@ -71,6 +83,17 @@ class Cluster:
     def server(self) -> str:
         """The API server's address."""
         return str(self.client.access.configuration.host)
+
+    @property
+    def records_name(self) -> str:
+        """What its records are kept under.
+
+        A registered cluster is known to be the same; behind the name of another one may be a
+        different cluster at the next start, so that its address must be the same too.
+        """
+        if self.source is ClusterSource.REGISTERED:
+            return self.name
+        return f"{self.name}@{hashlib.sha256(self.server.encode()).hexdigest()[:12]}"
 
     @property
     def connection(self) -> Connection:
@@ -88,6 +111,28 @@ class Cluster:
             for kind in self.cache.states().values()
         )
         return "ready" if whole and state is ConnectionState.SYNCED else "degraded"
+
+    @property
+    def sampler(self) -> Sampler:
+        """What it uses, now and before.
+
+        Raises:
+            Conflict: it was connected without a database.
+        """
+        if self._sampler is None:
+            raise Conflict(f"no samples of {self.name!r} are kept")
+        return self._sampler
+
+    @property
+    def journal(self) -> Journal:
+        """What changed in it, and when.
+
+        Raises:
+            Conflict: it was connected without a database.
+        """
+        if self._journal is None:
+            raise Conflict(f"no journal of {self.name!r} is kept")
+        return self._journal
 
     async def uid(self) -> str:
         """Return the UID of kube-system, the cluster's identity, as the cluster has it now.
@@ -109,7 +154,7 @@ class Cluster:
     def start(self) -> None:
         """Begin to mirror."""
         if self._task is None:
-            self._task = asyncio.create_task(self.cache.run(), name=f"mirror {self.name}")
+            self._task = asyncio.create_task(self._run(), name=f"cluster {self.name}")
 
     async def close(self) -> None:
         """Stop mirroring and close every connection."""
@@ -118,6 +163,14 @@ class Cluster:
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         await self.client.close()
+
+    async def _run(self) -> None:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.cache.run(), name=f"mirror {self.name}")
+            if self._sampler is not None:
+                group.create_task(self._sampler.run(), name=f"sampler {self.name}")
+            if self._journal is not None:
+                group.create_task(self._journal.run(), name=f"journal {self.name}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +186,18 @@ class Clusters:
     """All connected clusters by name."""
 
     def __init__(
-        self, settings: KubernetesSettings, repository: ClusterRepository, *, allow_loopback: bool
+        self,
+        settings: KubernetesSettings,
+        repository: ClusterRepository,
+        history: UsageHistory,
+        journals: Journals,
+        *,
+        allow_loopback: bool,
     ) -> None:
         self._settings = settings
         self._repository = repository
+        self._history = history
+        self._journals = journals
         self._clusters: dict[str, Cluster] = {}
         self._lock = asyncio.Lock()
         self._files = tempfile.TemporaryDirectory(prefix="cloudpilot-")
@@ -169,7 +230,15 @@ class Clusters:
         """Connect a cluster that is not stored: the instant or the simulated one."""
         if name in self._clusters:
             raise Conflict(f"there is a cluster {name!r} already")
-        cluster = Cluster(name, access, source, self._settings, description=description)
+        cluster = Cluster(
+            name,
+            access,
+            source,
+            self._settings,
+            description=description,
+            history=self._history,
+            journals=self._journals,
+        )
         self._clusters[name] = cluster
         cluster.start()
         return cluster
@@ -211,6 +280,8 @@ class Clusters:
             await self._repository.remove(name)
             del self._clusters[name]
             await cluster.close()
+            await self._history.forget(cluster.records_name)
+            await self._journals.forget(name)
 
     async def stored(self, name: str) -> StoredCluster:
         """Return the stored form of a registered cluster."""
@@ -263,6 +334,8 @@ class Clusters:
             self._settings,
             description=stored.description,
             expected_uid=stored.uid,
+            history=self._history,
+            journals=self._journals,
         )
         self._clusters[stored.name] = cluster
         cluster.start()

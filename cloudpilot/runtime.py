@@ -5,18 +5,23 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
+from cloudpilot.cache.journal import Journals, system_clock
 from cloudpilot.clusters import Clusters, ClusterSource
 from cloudpilot.context import Actor, CallContext, Door, Origin
 from cloudpilot.db.audit import AuditLog
 from cloudpilot.db.clusters import ClusterRepository
+from cloudpilot.db.journal import JournalRepository
+from cloudpilot.db.samples import SampleRepository
 from cloudpilot.db.sealing import Sealer
 from cloudpilot.db.session import Database
 from cloudpilot.errors import SettingsError
 from cloudpilot.kube import access as kube_access
+from cloudpilot.monitor.history import UsageHistory
 from cloudpilot.operation import Catalog, Toolset
 from cloudpilot.plans.planner import Plans
 from cloudpilot.settings import Mode, Settings
@@ -36,7 +41,12 @@ class Runtime:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, settings: Settings, toolsets: Iterable[Toolset]) -> AsyncIterator[Runtime]:
+    async def open(
+        cls,
+        settings: Settings,
+        toolsets: Iterable[Toolset],
+        clock: Callable[[], datetime] = system_clock,
+    ) -> AsyncIterator[Runtime]:
         """Open the database, connect the clusters, reconcile plans a crash interrupted.
 
         Raises:
@@ -49,6 +59,8 @@ class Runtime:
             clusters = Clusters(
                 settings.kubernetes,
                 ClusterRepository(database, sealer),
+                UsageHistory(SampleRepository(database), settings.samples),
+                Journals(JournalRepository(database), settings.journal, clock),
                 allow_loopback=_allow_loopback(settings),
             )
             stack.push_async_callback(clusters.close)
