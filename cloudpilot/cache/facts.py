@@ -145,7 +145,7 @@ def _pod_facts(pod: Pod) -> Facts:
 
 
 def _node_facts(node: Node) -> Facts:
-    taints = {f"{taint.key}:{taint.effect}": taint.value for taint in node.spec.taints}
+    taints = {f"{taint.key}:{taint.effect}": taint.value or True for taint in node.spec.taints}
     return {"spec": {"unschedulable": node.spec.unschedulable or None, "taints": taints}}
 
 

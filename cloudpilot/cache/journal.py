@@ -11,15 +11,14 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from cloudpilot.cache.changes import changes, is_noise
 from cloudpilot.cache.delta import Delta
-from cloudpilot.cache.journal_coverage import Gap, gaps
 from cloudpilot.cache.journal_events import EventKeeper
 from cloudpilot.cache.journal_logs import LogTails
 from cloudpilot.cache.journal_pods import FailingPods
@@ -39,6 +38,7 @@ logger = logging.getLogger(__name__)
 _SLICE_SECONDS = 0.005
 _LOOK_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 2.0
+_LAST_NOTE = timedelta(seconds=15)
 
 
 def system_clock() -> datetime:
@@ -164,12 +164,6 @@ class Journal:
         stored = await self._repository.coverage(self.cluster)
         return [*(p for p in stored if p.id not in unsaved), *unsaved.values()]
 
-    def gaps(
-        self, periods: Sequence[Period], since: datetime, until: datetime, kinds: Iterable[str]
-    ) -> list[Gap]:
-        """Return when within a time which of the kinds were not watched."""
-        return gaps(periods, since, min(until, self.clock()), kinds)
-
     def _may_have_changed(self, delta: Delta) -> bool:
         """Tell whether an object that is found must be looked at: a kind never seen has no past."""
         return delta.kind.name == "Pod" or self._writer.may_have_seen(delta.kind.name)
@@ -220,10 +214,27 @@ class Journal:
             failing = self._failing.get(obj.metadata.uid)
             if failing is not None:
                 await self._tails.want(failing)
-            if told is not None and watched is not None and told.time > watched:
-                self._add([told], obj)
-        elif watched is not None:
-            self._add(item.entries(watched), obj)
+            entries = [told] if told is not None and watched and told.time > watched else []
+        else:
+            entries = item.entries(watched) if watched is not None else []
+        if entries and not await self._is_known(entries[0]):
+            self._add(entries, obj)
+
+    async def _is_known(self, entry: Entry) -> bool:
+        """Tell whether it was told just before a crash, after the last note that it was watched."""
+        query = EntryQuery(
+            since=entry.time - _LAST_NOTE,
+            until=entry.time + _LAST_NOTE,
+            kind=entry.kind,
+            namespace=entry.namespace,
+            name=entry.name,
+            owned=False,
+            limit=1,
+        )
+        try:
+            return bool(await self.entries(query))
+        except DatabaseUnavailable:
+            return False
 
     def _add(self, entries: Sequence[Entry], obj: KubeObject) -> None:
         if not entries:
@@ -274,3 +285,20 @@ class Journal:
 
 def _newest(entries: Iterable[Entry], limit: int) -> list[Entry]:
     return sorted(entries, key=lambda entry: (entry.time, entry.id), reverse=True)[:limit]
+
+
+@dataclass(frozen=True, slots=True)
+class Journals:
+    """What all clusters' journals have in common."""
+
+    repository: JournalRepository
+    settings: JournalSettings
+    clock: Callable[[], datetime] = system_clock
+
+    def of(self, cluster: str, client: KubeClient) -> Journal:
+        """Begin the journal of a cluster, or go on with it."""
+        return Journal(cluster, client, self.repository, self.settings, self.clock)
+
+    async def forget(self, cluster: str) -> None:
+        """Remove everything about a cluster."""
+        await self.repository.forget(cluster)

@@ -33,7 +33,7 @@ def pod_changes(old: Pod, new: Pod, now: datetime) -> Iterator[Entry]:
     yield from _restarts(old, new, now)
     before, after = failure(old), failure(new)
     if after is not None and (before is None or before.reason != after.reason):
-        yield failing_entry(new, after, now, before.reason if before else None)
+        yield failing_entry(new, after, _ended(new, now), before.reason if before else None)
     yield from _readiness(old, new, now)
 
 
@@ -79,6 +79,13 @@ def restarts(pod: Pod) -> int:
 def statuses(pod: Pod) -> tuple[ContainerStatus, ...]:
     """Return every container's status."""
     return (*pod.status.init_container_statuses, *pod.status.container_statuses)
+
+
+def _ended(pod: Pod, now: datetime) -> datetime:
+    """Return when a container of a pod ended last; now if none did."""
+    states = [state for c in statuses(pod) for state in (c.state, c.last_state)]
+    ends = [parse_time(state.terminated.finished_at) for state in states if state.terminated]
+    return min(now, max((end for end in ends if end is not None), default=now))
 
 
 def _restarts(old: Pod, new: Pod, now: datetime) -> Iterator[Entry]:

@@ -101,13 +101,13 @@ class JournalRepository:
             )
             if await session.scalar(query.limit(1)) is None:
                 return False
-            for table, _ in _AGED:
-                await session.execute(
-                    delete(table)
-                    .where(table.__table__.c.cluster == cluster)
-                    .execution_options(synchronize_session=False)
-                )
+            await _forget(session, cluster)
         return True
+
+    async def forget(self, cluster: str) -> None:
+        """Remove everything about a cluster."""
+        async with self._database.transaction() as session:
+            await _forget(session, cluster)
 
     async def entries(self, cluster: str, query: EntryQuery) -> list[Entry]:
         """Return entries, newest first."""
@@ -182,6 +182,15 @@ class JournalRepository:
         return rows
 
 
+async def _forget(session: AsyncSession, cluster: str) -> None:
+    for table, _ in _AGED:
+        await session.execute(
+            delete(table)
+            .where(table.__table__.c.cluster == cluster)
+            .execution_options(synchronize_session=False)
+        )
+
+
 def _wanted(table: Any, cluster: str, query: EntryQuery, time: Any) -> Select[Any]:
     """Select what `EntryQuery.wants`."""
     columns = [column for column in table.__table__.c if column.name != "cluster"]
@@ -199,7 +208,7 @@ def _wanted(table: Any, cluster: str, query: EntryQuery, time: Any) -> Select[An
         if query.kind is not None:
             own = and_(own, table.kind == query.kind)
             owned = and_(owned, table.owner_kind == query.kind)
-        found = found.where(or_(own, owned))
+        found = found.where(or_(own, owned) if query.owned else own)
     order = (time.desc(), table.id.desc()) if table is JournalEntryRow else (time.desc(),)
     return found.order_by(*order).limit(query.limit)
 

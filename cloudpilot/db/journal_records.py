@@ -117,8 +117,11 @@ class EntryQuery(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str | None = None
     kinds: tuple[str, ...] = ()
     kind: str | None = None
-    """Together with `name`: the object itself and all that it controls."""
+    """The kind of the named object."""
     name: str | None = None
+    """The object itself, and what it controls."""
+    owned: bool = True
+    """Whether what the object controls counts too."""
     limit: int = 100
 
     def wants(self, record: Any, time: datetime) -> bool:
@@ -132,10 +135,8 @@ class EntryQuery(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _is_about(self, record: Any) -> bool:
+        objects = [(record.kind, record.name), (record.owner_kind, record.owner_name)]
         return any(
             name == self.name and self.kind in (None, kind)
-            for kind, name in (
-                (record.kind, record.name),
-                (record.owner_kind, record.owner_name),
-            )
+            for kind, name in objects[: 1 + self.owned]
         )
