@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from agent import offline_fleet as fleet
 from agent.offline_question import Question, Result
 
 _KINDS = {"config_maps": "ConfigMaps", "secrets": "Secrets"}
@@ -32,15 +33,16 @@ def failing_pods(question: Question, result: Result) -> str:
         f"{_count(total, 'pod is', 'pods are')} failing {where}:",
         f"{where}有 {total} 个 Pod 出现故障：",
     )
-    return _join(head, *(_bullet(row) for row in rows[:_MOST_ROWS]), rest(question, result))
+    return _join(head, *(_bullet(row, result) for row in rows[:_MOST_ROWS]), rest(question, result))
 
 
 def pods(question: Question, result: Result) -> str:
     """Tell how many pods there are, and list them."""
     rows, where = result.rows, place(question, result)
-    total, failing = result.data.get("total", len(rows)), result.data.get("failing")
+    total, failing = result.data.get("total", len(rows)), result.count("failing")
     if not rows:
-        return _t(question, f"There are no pods {where}.", f"{where}没有 Pod。")
+        text = _t(question, f"There are no pods {where}.", f"{where}没有 Pod。")
+        return _join(text, freshness(question, result))
     counts = bool(_COUNTS.search(question.lower))
     head = _t(
         question,
@@ -50,7 +52,7 @@ def pods(question: Question, result: Result) -> str:
     if counts:
         return _join(head + _t(question, ".", "。"), freshness(question, result))
     lines = [
-        f"- {row['namespace']}/{row['name']}: {row['status']}, ready {row['ready']}, "
+        f"- {_pod_name(row, result)}: {row['status']}, ready {row['ready']}, "
         f"{_count(row['restarts'], 'restart', 'restarts')}" + _on(row)
         for row in rows[:_MOST_ROWS]
     ]
@@ -61,7 +63,7 @@ def matching_pods(question: Question, results: Sequence[Result]) -> list[dict[st
     """Return the pods that the question's name means: itself, else those made for it."""
     name = question.pod or ""
     rows = [row for result in results for row in result.rows]
-    rows = list({(row["namespace"], row["name"]): row for row in rows}.values())
+    rows = list({(row.get("cluster"), row["namespace"], row["name"]): row for row in rows}.values())
     for fits in (
         lambda row: row["name"] == name,
         lambda row: row["name"].startswith(f"{name}-"),
@@ -101,7 +103,7 @@ def pods_in_detail(question: Question, results: Sequence[Result]) -> str:
 def nodes(question: Question, result: Result) -> str:
     """Tell how the nodes are."""
     rows = result.rows
-    total, ready = result.data.get("total", len(rows)), result.data.get("ready")
+    total, ready = result.data.get("total", len(rows)), result.count("ready")
     if not rows:
         return _join(f"No node is known {place(question, result)}.", freshness(question, result))
     head = _t(
@@ -109,12 +111,18 @@ def nodes(question: Question, result: Result) -> str:
         f"{ready} of {_count(total, 'node', 'nodes')} ready {place(question, result)}:",
         f"{total} 个节点中有 {ready} 个就绪：",
     )
-    return _join(head, *(_node(row) for row in rows[:_MOST_ROWS]), rest(question, result))
+    return _join(
+        head,
+        *(_node(row, fleet.of_cluster(row, result)) for row in rows[:_MOST_ROWS]),
+        rest(question, result),
+    )
 
 
 def node(question: Question, result: Result) -> str:
     """Tell how one node is."""
-    return _join(_node(result.data["node"]), freshness(question, result))
+    answers = result.rows if result.merged else [result.data]
+    lines = (_node(row["node"], fleet.of_cluster(row, result)) for row in answers)
+    return _join(*lines, freshness(question, result))
 
 
 def namespaces(question: Question, result: Result) -> str:
@@ -127,12 +135,15 @@ def namespaces(question: Question, result: Result) -> str:
         f"{place(question, result)}:",
         f"共有 {total} 个命名空间：",
     )
-    return _join(head, *(_namespace(row) for row in rows[:_MOST_ROWS]), rest(question, result))
+    lines = (_namespace(row, fleet.of_cluster(row, result)) for row in rows[:_MOST_ROWS])
+    return _join(head, *lines, rest(question, result))
 
 
 def namespace(question: Question, result: Result) -> str:
     """Tell what one namespace holds."""
-    return _join(_namespace(result.data["namespace"]), freshness(question, result))
+    answers = result.rows if result.merged else [result.data]
+    lines = (_namespace(row["namespace"], fleet.of_cluster(row, result)) for row in answers)
+    return _join(*lines, freshness(question, result))
 
 
 def clusters(question: Question, result: Result) -> str:
@@ -140,7 +151,9 @@ def clusters(question: Question, result: Result) -> str:
     if not result.rows:
         return "No cluster is registered. Register one over REST, or start with --demo."
     lines = [
-        f"- {row['name']}: {row['status']}" + (f" ({row['source']})" if "source" in row else "")
+        f"- {row['name']}: {row['state']}"
+        + (f" ({row['source']})" if "source" in row else "")
+        + (f": {row['reason']}" if row.get("reason") else "")
         for row in result.rows
     ]
     total = len(lines)
@@ -156,6 +169,9 @@ def clusters(question: Question, result: Result) -> str:
 
 def overview(question: Question, result: Result) -> str:
     """Tell the cluster at a glance."""
+    if result.merged:
+        head = f"At a glance, {fleet.extent(question, result)}:"
+        return _join(head, *fleet.overviews(question, result), freshness(question, result))
     data = result.data
     lines = []
     if pods_ := data.get("pods"):
@@ -233,6 +249,8 @@ def only_counted(question: Question, kind: str) -> str:
 def place(question: Question, result: Result) -> str:
     """Return where a result is from: `in namespace shop of cluster demo`."""
     namespace = result.arguments.get("namespace") or result.data.get("namespace")
+    if result.merged:
+        return _place_in_many(question, result, namespace)
     cluster = result.data.get("cluster")
     of = f" of cluster {cluster}" if cluster else ""
     if node_ := result.arguments.get("node"):
@@ -244,6 +262,15 @@ def place(question: Question, result: Result) -> str:
     if namespace and namespace != "*":
         return f"in namespace {namespace}{of}"
     return f"in cluster {cluster}" if cluster else "in the cluster"
+
+
+def _place_in_many(question: Question, result: Result, namespace: str | None) -> str:
+    where, node_ = fleet.extent(question, result), result.arguments.get("node")
+    if question.chinese:
+        return f"{where}中"
+    if node_:
+        return f"on node {node_} of {where}"
+    return f"in namespace {namespace} of {where}" if namespace not in (None, "*") else f"in {where}"
 
 
 def rest(question: Question, result: Result) -> str:
@@ -264,11 +291,13 @@ def rest(question: Question, result: Result) -> str:
 
 def freshness(question: Question, result: Result) -> str:
     """Say what of the answer is behind or unknown; empty if it is whole and current."""
-    missing = result.data.get("missing") or []
+    silent = fleet.unanswered(question, result)
+    missing = fleet.missing(result)
     if not missing:
-        return ""
+        return silent
     kinds = ", ".join(f"{item['kind']} ({item['status']})" for item in missing)
-    return _t(question, f"Not known or not current: {kinds}.", f"未知或非最新：{kinds}。")
+    text = _t(question, f"Not known or not current: {kinds}.", f"未知或非最新：{kinds}。")
+    return f"{text} {silent}".strip()
 
 
 def _pod(question: Question, result: Result) -> str:
@@ -298,9 +327,13 @@ def _pod(question: Question, result: Result) -> str:
     return _join(*lines, freshness(question, result))
 
 
-def _bullet(row: dict[str, Any]) -> str:
+def _pod_name(row: dict[str, Any], result: Result) -> str:
+    return f"{fleet.of_cluster(row, result)}{row['namespace']}/{row['name']}"
+
+
+def _bullet(row: dict[str, Any], result: Result) -> str:
     return (
-        f"- {row['namespace']}/{row['name']}: {_cause(row)} "
+        f"- {_pod_name(row, result)}: {_cause(row)} "
         f"({row['status']}, {_count(row['restarts'], 'restart', 'restarts')}{_on(row)})"
     )
 
@@ -314,24 +347,24 @@ def _cause(row: dict[str, Any]) -> str:
     return message if str(reason).lower() in message.lower() else f"{reason}: {message}"
 
 
-def _node(row: dict[str, Any]) -> str:
+def _node(row: dict[str, Any], of: str = "") -> str:
     problems = f"; {'; '.join(row['problems'])}" if row.get("problems") else ""
     roles = f", {'/'.join(row['roles'])}" if row.get("roles") else ""
     pods_ = f", {_count(row['pods'], 'pod', 'pods')}" if row.get("pods") is not None else ""
     return (
-        f"- {row['name']}: {row['status']}{roles}, kubelet {row['kubelet_version']}, "
+        f"- {of}{row['name']}: {row['status']}{roles}, kubelet {row['kubelet_version']}, "
         f"{_cores(row['cpu_allocatable_millicores'])} cores, "
         f"{_gib(row['memory_allocatable_bytes'])}{pods_}{problems}"
     )
 
 
-def _namespace(row: dict[str, Any]) -> str:
+def _namespace(row: dict[str, Any], of: str = "") -> str:
     counts = [
         f"{row[key]} {key.replace('_', ' ')}"
         for key in ("pods", "failing_pods", "deployments", "services")
         if row.get(key) is not None
     ]
-    return f"- {row['name']}: {row['status']}, {', '.join(counts) or 'counts unknown'}"
+    return f"- {of}{row['name']}: {row['status']}, {', '.join(counts) or 'counts unknown'}"
 
 
 def _on(row: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from agent import offline_answers as say
+from agent import offline_fleet as fleet
 from agent.offline_question import Question, Result
 from agent.offline_step import Step, call
 
@@ -110,7 +111,8 @@ def gateways(question: Question, result: Result) -> str:
         return f"There are no Istio Gateways {where}. {say.freshness(question, result)}".strip()
     total = result.data.get("total", len(rows))
     lines = [
-        f"- {row['namespace']}/{row['name']}: {'; '.join(row.get('servers', [])) or 'no servers'}"
+        f"- {fleet.of_cluster(row, result)}{row['namespace']}/{row['name']}: "
+        + ("; ".join(row.get("servers", [])) or "no servers")
         for row in rows
     ]
     head = f"{total} Istio Gateway{'s' if total != 1 else ''} {where}:"

@@ -15,16 +15,22 @@ from agent.seed import split_context
 _NAME = r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?"
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 _FILLER_WORDS = """
-a about all an and any are at bad be been being broken by can cluster clusters container
-containers crash crashed crashing currently deployment did do does down error errors event
-events every everything failed failing failure for from gateway gateways happened happening has
-have healthy here host how i in is istio it its kubernetes list look many me my name named
-namespace namespaces node nodes not now of ok okay on one our out pending please pod pods port
-problem problems ready restarting right running service services show so some starting state
-status stuck tell that the their them there these they this to today unhealthy up us was we well
-what when where which who why with working workload wrong you
+a about across ago all an and any are at bad be been being broken by can change changed changes
+cluster clusters container containers crash crashed crashing currently day days deployment did do
+does down each error errors event events every everything failed failing failure for from gateway
+gateways happened happening has have healthy here host hour hours how i in is istio it its
+kubernetes last list look many me minute minutes my name named namespace namespaces node nodes not
+now of ok okay on one our out past pending please pod pods port problem problems ready recently
+restarting right running service services show since so some starting state status stuck tell that
+the their them there these they this to today unhealthy up us was we week well what when where which
+who why with working workload wrong you
 """
 _FILLER = frozenset(_FILLER_WORDS.split())
+_AMOUNT = re.compile(r"\d+[smhdw]?")
+_EVERY_CLUSTER = re.compile(
+    r"\b(?:all|every|each|any|across|which|what)\s+(?:(?:of|the|my|our|these|those|all)\s+)*"
+    r"clusters?\b|(?:所有|各个?|每个|全部|哪些?|哪个)集群"
+)
 _NAMESPACE = (
     rf"(?:\bnamespace|\bns|(?<!\w)-n)[ =]+[\"'`]?({_NAME})",
     rf"\b(?:in|from|of|within|inside)\s+(?:the\s+)?[\"'`]?({_NAME})[\"'`]?\s+namespace\b",
@@ -61,6 +67,21 @@ class Result:
         """The objects of a list."""
         rows = self.data.get("items", [])
         return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+    @property
+    def merged(self) -> bool:
+        """Whether it is one table of many clusters' answers."""
+        return isinstance(self.data.get("clusters"), list) and "truncated" in self.data
+
+    def count(self, name: str) -> int | None:
+        """Return one of a list's further totals, that of all clusters together if merged."""
+        if not self.merged:
+            found: int | None = self.data.get(name)
+            return found
+        counts: list[int] = [
+            share.get("counts", {}).get(name, 0) for share in self.data["clusters"]
+        ]
+        return sum(counts)
 
     @property
     def notes(self) -> list[str]:
@@ -100,14 +121,22 @@ class Question:
         return next((name for name in self.clusters if name in words), None)
 
     @property
+    def every_cluster(self) -> bool:
+        """Whether the question is about all clusters at once."""
+        return bool(_EVERY_CLUSTER.search(self.lower))
+
+    def is_filler(self, word: str) -> bool:
+        """Say whether a word is none that names an object."""
+        return word in _FILLER or word in self.clusters or bool(_AMOUNT.fullmatch(word))
+
+    @property
     def namespace(self) -> str | None:
         """The namespace the question names, else the selected one."""
         if re.search(r"\b(all|every|any) namespaces?\b|所有命名空间", self.lower):
             return None
-        known = (*_FILLER, *self.clusters)
         for pattern in _NAMESPACE:
             for found in re.finditer(pattern, self.lower):
-                if found[1] not in known:
+                if not self.is_filler(found[1]):
                     return str(found[1])
         selected = re.search(r"^Selected namespace: (\S+)\.$", self.context, re.MULTILINE)
         return selected[1] if selected else None

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from agent import offline_answers as say
+from agent.offline_changes import changes
 from agent.offline_gateways import (
     change_gateway,
     create_gateway,
@@ -28,6 +29,11 @@ _BAD = (
     r"fail|broken|crash|unhealthy|wrong|problem|error|trouble|not (?:running|ready|starting|work)"
     r"|oom|pending|restart|stuck|down\b|bad\b|issue|故障|失败|异常|问题|崩溃|不正常|出错|挂了"
 )
+_IN_CLUSTERS = (
+    r"\b(?:pods?|nodes?|namespaces?|gateways?|deployments?|services?|events?|cpu|memory|health\w*"
+    r"|overview|fail\w*|broken|crash\w*|wrong|problems?|errors?)\b|故障|失败|异常|节点|命名空间|网关|概览"
+)
+"""What a question about clusters asks for, if not for the clusters themselves."""
 _ONLY_COUNTED = r"\b(?:deployments|services)\b"
 _NOT_OFFERED = (
     r"\blogs?\b|日志|扩容|缩容|^\W*(?:(?:please|can you|could you)\s+)*"
@@ -117,7 +123,14 @@ def _pod(question: Question) -> Step:
         return say.no_single_pod(question, matching, looked)
     worst = sorted(matching, key=lambda row: not row.get("reason"))[:2]
     return [
-        call(question, "get_pod", namespace=row["namespace"], name=row["name"]) for row in worst
+        call(
+            question,
+            "get_pod",
+            namespace=row["namespace"],
+            name=row["name"],
+            cluster=row.get("cluster") or question.cluster,
+        )
+        for row in worst
     ]
 
 
@@ -138,7 +151,7 @@ def _namespace(question: Question) -> Step:
 
 def _gateway(question: Question) -> Step:
     name = question.named("gateway")
-    if name is None or not question.namespace:
+    if name is None or not question.namespace or question.every_cluster:
         return _one_call("list_gateways", gateways, namespaced=True)(question)
     if result := question.last("get_gateway"):
         return say.error(question, result) if result.error else gateway(question, result)
@@ -156,6 +169,14 @@ RULES: tuple[Rule, ...] = (
         lambda question: say.what_i_can(question, _examples()),
     ),
     Rule("what no operation does", _NOT_OFFERED, say.cannot),
+    Rule(
+        "changes",
+        r"\bwhat(?:'s| has| have| was| were)? (?:been )?chang|\bwho (?:has )?chang"
+        r"|\b(?:recent|latest|last) changes?\b|\bchanges? (?:in|of|to|on|over|since|during)\b"
+        r"|\bchanged? (?:recently|lately|today|yesterday)\b|有(?:什么|哪些)(?:变化|变更|改动)|变更",
+        changes,
+        examples=("what changed in the last hour?",),
+    ),
     Rule(
         "change a gateway",
         r"\b(update|change|edit|modify|set(?! up)|switch)\b.*\bgateway\b"
@@ -178,7 +199,11 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("gateways", r"\bgateways?\b|网关", _gateway, examples=("list the gateways",)),
     Rule(
-        "clusters", r"\bclusters\b|which cluster|哪些集群", _one_call("list_clusters", say.clusters)
+        "clusters",
+        r"\bclusters\b|which cluster|哪些集群",
+        _one_call("list_clusters", say.clusters),
+        unless=_IN_CLUSTERS,
+        examples=("which clusters are there?",),
     ),
     Rule(
         "nodes",

@@ -25,6 +25,9 @@ def call(
     """Make a call about the cluster, and where wanted the namespace, of the question."""
     if namespaced and question.namespace:
         arguments["namespace"] = question.namespace
-    if question.cluster and operation != "list_clusters":
-        arguments["cluster"] = question.cluster
+    if operation != "list_clusters" and "cluster" not in arguments:
+        if question.every_cluster and operation.startswith(("list_", "get_")):
+            arguments["clusters"] = ["*"]
+        else:
+            arguments["cluster"] = question.cluster
     return Call(operation, {key: value for key, value in arguments.items() if value is not None})

@@ -16,9 +16,17 @@ from langchain_core.utils.json_schema import dereference_refs
 from pydantic import BaseModel
 
 from agent.budget import CHARS_PER_TOKEN
+from cloudpilot.operation import Operation, Scope
 
 MOST_TOKENS = 500
 """Of one tool's arguments; above it optional objects shrink to the names of their fields."""
+_SEVERAL = {
+    "clusters": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": 'instead: several at once, ["*"] for all',
+    }
+}
 _DROPPED = frozenset(
     (
         "title",
@@ -39,8 +47,22 @@ _DROPPED = frozenset(
 )
 
 
-def schema_of(params: type[BaseModel]) -> dict[str, Any]:
+def about_clusters(operation: Operation) -> dict[str, Any]:
+    """Return the arguments that choose clusters, which no operation lists among its own."""
+    if operation.scope is not Scope.CLUSTER or "cluster" in operation.params.model_fields:
+        return {}
+    one = {"cluster": {"type": "string", "description": "default: selected"}}
+    return one | _SEVERAL if operation.params_across else one
+
+
+def schema_of(operation: Operation) -> dict[str, Any]:
     """Return the JSON schema of an operation's arguments for a model."""
+    schema = _schema_of(operation.params)
+    schema["properties"] |= about_clusters(operation)
+    return schema
+
+
+def _schema_of(params: type[BaseModel]) -> dict[str, Any]:
     schema: dict[str, Any] = _compact(dereference_refs(params.model_json_schema()))
     schema.setdefault("properties", {})
     while len(json.dumps(schema)) > MOST_TOKENS * CHARS_PER_TOKEN:

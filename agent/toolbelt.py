@@ -18,11 +18,11 @@ from langchain_core.tools import BaseTool, StructuredTool
 from agent import taint
 from agent.budget import fence, fit
 from agent.plan_book import Proposals
-from agent.tool_schema import schema_of, schema_tokens
+from agent.tool_schema import about_clusters, schema_of, schema_tokens
 from cloudpilot.clusters import Clusters
 from cloudpilot.context import Actor, CallContext, Door, Origin
-from cloudpilot.errors import ApprovalRequired, NotFound
-from cloudpilot.operation import Catalog, Operation, Scope
+from cloudpilot.errors import ApprovalRequired, InvalidArguments, NotFound
+from cloudpilot.operation import Catalog, Operation
 from cloudpilot.settings import AgentSettings
 
 MOST_TOOLS = 12
@@ -96,8 +96,7 @@ class Toolbelt:
         operation = self._operations.get(name)
         if operation is None:
             return ()
-        own = tuple(operation.params.model_fields)
-        return (*own, "cluster") if _takes_cluster(operation) else own
+        return (*operation.params.model_fields, *about_clusters(operation))
 
     async def call(
         self,
@@ -111,7 +110,8 @@ class Toolbelt:
 
         Args:
             name: The operation.
-            arguments: As the model sent them; `cluster` selects another than the user's.
+            arguments: As the model sent them; `cluster` selects another than the user's, and
+                `clusters` several at once.
             context: Of the turn.
             call_id: The tool call's id; the same call proposes the same plan.
             read: Objects whose free text the model has read before.
@@ -130,8 +130,8 @@ class Toolbelt:
                 raise ApprovalRequired(plan)
         arguments = {key: value for key, value in arguments.items() if value is not None}
         cluster = context.cluster
-        if _takes_cluster(operation):
-            cluster = str(arguments.pop("cluster", None) or cluster or "") or None
+        if "cluster" in about_clusters(operation):
+            cluster = _one_cluster(arguments) or cluster
         result = await self._catalog.call(
             name,
             CallContext(
@@ -147,7 +147,8 @@ class Toolbelt:
         )
         data = result.model_dump(mode="json", exclude_none=True)
         data = fit(data, self._settings.result_tokens, self.arguments_of(name))
-        return fence(data, operation=name, cluster=cluster), {
+        about = None if arguments.get("clusters") else cluster  # a table of many names them itself
+        return fence(data, operation=name, cluster=about), {
             "taint": taint.objects_with_text(name, data)
         }
 
@@ -160,14 +161,11 @@ class Toolbelt:
                 operation.name, arguments, runtime.context, runtime.tool_call_id or "", read
             )
 
-        schema = schema_of(operation.params)
-        if _takes_cluster(operation):
-            schema["properties"]["cluster"] = {"type": "string", "description": "default: selected"}
         return StructuredTool.from_function(
             coroutine=run,
             name=operation.name,
             description=_description(operation),
-            args_schema=schema,
+            args_schema=schema_of(operation),
             infer_schema=False,
             response_format="content_and_artifact",
         )
@@ -219,8 +217,16 @@ def _usefulness(operation: Operation) -> tuple[bool, str, str]:
     return operation.toolset not in _FIRST, operation.toolset, operation.name
 
 
-def _takes_cluster(operation: Operation) -> bool:
-    return operation.scope is Scope.CLUSTER and "cluster" not in operation.params.model_fields
+def _one_cluster(arguments: dict[str, Any]) -> str | None:
+    """Take the one cluster out of a call's arguments.
+
+    Raises:
+        InvalidArguments: several were named as well.
+    """
+    cluster = str(arguments.pop("cluster", None) or "") or None
+    if cluster and arguments.get("clusters"):
+        raise InvalidArguments.field("cluster", "cannot be given together with clusters")
+    return cluster
 
 
 def _description(operation: Operation) -> str:

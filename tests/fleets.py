@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from cloudpilot.cache.connection import ConnectionState
@@ -13,21 +13,22 @@ from simulator import SimulatedCluster
 from tests.cloudpilot.waiting import eventually
 
 NAMES = ("east", "north", "west")
+EMPTY = dict.fromkeys(NAMES, "empty")
 
 
 @asynccontextmanager
 async def connected(
-    runtime: Runtime, names: tuple[str, ...] = NAMES
+    runtime: Runtime, scenes: Mapping[str, str] = EMPTY
 ) -> AsyncIterator[dict[str, SimulatedCluster]]:
-    """Run and connect an empty cluster for each name, and wait until all are in sync."""
+    """Run and connect a cluster of each name and scene, and wait until all are in sync."""
     async with AsyncExitStack() as stack:
         fleet = {}
-        for name in names:
-            simulated = await stack.enter_async_context(SimulatedCluster("empty"))
+        for name, scene in scenes.items():
+            simulated = await stack.enter_async_context(SimulatedCluster(scene))
             access = direct(simulated.url, simulated.token)
             runtime.clusters.attach(name, access, ClusterSource.SIMULATED)
             fleet[name] = simulated
-        for name in names:
+        for name in scenes:
             assert await runtime.clusters.get(name).cache.wait_settled(10)
         yield fleet
 

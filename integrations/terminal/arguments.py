@@ -85,8 +85,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("name", nargs="?", help="the operation, for example list_pods")
     run.add_argument("--args", default="{}", metavar="JSON", help="its arguments, a JSON object")
     run.add_argument("--output", choices=("table", "json"), default="table")
-    for parsed in (ask, run):
-        parsed.add_argument("--cluster", help="the cluster it is about")
+    ask.add_argument("--cluster", help="the cluster it is about")
+    which = run.add_mutually_exclusive_group()
+    which.add_argument("--cluster", help="the cluster it is about")
+    which.add_argument("--clusters", metavar="NAMES", help="several at once: a,b or '*' for all")
     _add_plans(command("plans", "List plans, or decide one."), common)
     command("config", "Print the effective configuration without its secrets.")
     return parser

@@ -44,8 +44,11 @@ async def run_operation(runtime: Runtime, arguments: argparse.Namespace) -> int:
     if arguments.name is None:
         return _list_operations(runtime)
     context = runtime.context(LOCAL_HUMAN, Door.CLI, cluster=arguments.cluster)
+    values = _parse(arguments.args)
+    if arguments.clusters is not None:
+        values["clusters"] = arguments.clusters.split(",")
     try:
-        result = await runtime.catalog.call(arguments.name, context, _parse(arguments.args))
+        result = await runtime.catalog.call(arguments.name, context, values)
     except ApprovalRequired as required:
         if arguments.output == "json":
             output.show_json(required.plan)

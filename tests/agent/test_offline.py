@@ -82,7 +82,7 @@ async def test_failing_pods_are_named_with_their_cause(
         ("how is the cluster?", "Cluster demo needs attention"),
         ("give me an overview", "Nodes: 3 of 3 ready"),
         ("which clusters are there?", "CloudPilot is connected to 1 cluster"),
-        ("which clusters are there, is demo one?", "demo: ready (simulated)"),
+        ("which clusters are there, is demo one?", "demo: synced (simulated)"),
         ("list the gateways", "2 Istio Gateways in cluster demo"),
         ("show gateway public-gateway in istio-system", "Gateway istio-system/public-gateway"),
         ("events of pod storefront in shop", "event "),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -10,7 +12,9 @@ from pydantic import BaseModel
 
 from cloudpilot.errors import CloudPilotError, InvalidArguments, NotFound, SettingsError
 from cloudpilot.plans.plan import FieldDiff, Plan, PlanState, Risk
-from integrations.terminal import arguments, greeting, output
+from cloudpilot.runtime import Runtime
+from integrations.terminal import arguments, commands, greeting, output
+from tests.fleets import add_pods, connected
 
 HOSTILE = "a\x1b[2Jb\rc\x9bd\u202ee\u200bf\U000e0041g"
 
@@ -152,3 +156,31 @@ def test_a_greeting_without_a_made_token_asks_the_shell_for_it(
     shown = capsys.readouterr().out
     assert "address: http://127.0.0.1:1/\n" in shown
     assert '"Authorization: Bearer $CLOUDPILOT_TOKEN"' in shown
+
+
+def test_one_cluster_and_several_exclude_each_other(capsys: pytest.CaptureFixture[str]):
+    given = arguments.parse(["run", "list_pods", "--clusters", "a,b"])
+    assert (given.clusters, given.cluster) == ("a,b", None)
+    with pytest.raises(SystemExit) as ended:
+        arguments.parse(["run", "list_pods", "--clusters", "*", "--cluster", "a"])
+    assert ended.value.code == output.EXIT_USAGE
+    assert "not allowed with" in capsys.readouterr().err
+
+
+async def test_an_operation_is_run_on_several_clusters(
+    runtime: Runtime, capsys: pytest.CaptureFixture[str]
+):
+    async with connected(runtime) as fleet:
+        await add_pods(runtime, "west", fleet["west"], 1)
+        for clusters, places in (("*", ["west"]), ("east,north", [])):
+            given = arguments.parse(
+                ["run", "list_pods", "--clusters", clusters, "--output", "json"]
+            )
+            assert await commands.run_operation(runtime, given) == output.EXIT_OK
+            answer = json.loads(capsys.readouterr().out)
+            assert [row["cluster"] for row in answer["items"]] == places
+        shown = arguments.parse(["run", "list_pods", "--clusters", "west,nowhere"])
+        assert await commands.run_operation(runtime, shown) == output.EXIT_OK
+    text = capsys.readouterr().out
+    assert re.search(r"^CLUSTER +NAMESPACE +NAME", text, re.MULTILINE)
+    assert "there is no cluster 'nowhere'" in text
