@@ -67,6 +67,7 @@ class Cluster:
             self.client,
             poll_seconds=settings.poll_seconds,
             idle_seconds=settings.idle_kind_seconds,
+            drift_seconds=settings.drift_seconds,
         )
         self.monitor = ClusterMonitor(name, self.cache)
         self._sampler = (
