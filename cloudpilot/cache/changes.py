@@ -101,7 +101,8 @@ def changes(delta: Delta, now: datetime) -> list[Entry]:
     if old is None:
         return _created(delta.kind, new, delta, now)
     if delta.kind.name == "Pod":
-        return [*_fields(delta, now), *pod_changes(old, new, now)]
+        same = old.spec == new.spec and old.metadata.labels == new.metadata.labels
+        return [*(() if same else _fields(delta, now)), *pod_changes(old, new, now)]
     if delta.kind.metadata_only:
         return [*_content(delta, now), *_fields(delta, now)]
     return list(_fields(delta, now))
@@ -147,7 +148,8 @@ def _content(delta: Delta, now: datetime) -> Iterator[Entry]:
 
 
 def _fields(delta: Delta, now: datetime) -> Iterator[Entry]:
-    before, after = facts_of(delta.kind, delta.old), facts_of(delta.kind, delta.new)
+    body = delta.old.body != delta.new.body
+    before, after = (facts_of(delta.kind, obj, body=body) for obj in (delta.old, delta.new))
     managed: ManagedFields | None = None
     count = 0
     for found in differences(before, after, leaves=False):

@@ -36,14 +36,14 @@ LONGEST_TEXT = 1_000
 Facts = dict[str, Any]
 
 
-def facts_of(kind: Kind, obj: KubeObject) -> Facts:
-    """Return the facts about an object."""
+def facts_of(kind: Kind, obj: KubeObject, *, body: bool = True) -> Facts:
+    """Return the facts about an object; those of its body only on demand: they cost the most."""
     if isinstance(obj, Pod):
         facts = _pod_facts(obj)
     elif isinstance(obj, Node):
         facts = _node_facts(obj)
     else:
-        facts = _body(obj)
+        facts = _body(obj) if body else {}
     metadata: Facts = {"creationTimestamp": obj.metadata.creation_timestamp}
     if obj.metadata.labels:
         metadata["labels"] = obj.metadata.labels

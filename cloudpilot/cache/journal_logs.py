@@ -74,7 +74,10 @@ class LogTails:
                 continue
             uid, failing = self._waiting.popitem()  # the newest: the old ones wait longer to go
             self._remember(uid, failing)
-            failing.tail = await self._fetch(failing)
+            try:
+                failing.tail = await self._fetch(failing)
+            except Exception:  # noqa: BLE001 - best effort: no fault of it may stop the mirror
+                logger.exception("the log of %s could not be read", failing.pod.name)
 
     def _remember(self, uid: str, failing: FailingPod) -> None:
         self._fetched.pop(uid, None)

@@ -124,6 +124,8 @@ class JournalWriter:
                 pause = _WRITE_SECONDS
             except DatabaseUnavailable as error:
                 pause = await self._wait(error, pause)
+            except Exception:  # noqa: BLE001 - no fault of the journal may stop the mirror
+                logger.exception("journal of %s: the writer stumbled", self._cluster)
 
     async def finish(self) -> None:
         """Write the rest.
