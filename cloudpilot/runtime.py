@@ -59,7 +59,7 @@ class Runtime:
             clusters = Clusters(
                 settings.kubernetes,
                 ClusterRepository(database, sealer),
-                UsageHistory(SampleRepository(database), settings.samples),
+                UsageHistory(SampleRepository(database), settings.samples, clock),
                 Journals(JournalRepository(database), settings.journal, clock),
                 allow_loopback=_allow_loopback(settings),
             )

@@ -7,7 +7,7 @@ samples nothing is made up: it has no points.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
 from itertools import groupby, islice
@@ -44,7 +44,13 @@ class UsageHistory:
     point; no method holds up the event loop, since packing happens in a thread.
     """
 
-    def __init__(self, repository: SampleRepository, settings: SamplesSettings) -> None:
+    def __init__(
+        self,
+        repository: SampleRepository,
+        settings: SamplesSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self.clock = clock
         self._repository = repository
         self._settings = settings
 
@@ -65,7 +71,7 @@ class UsageHistory:
         """
         await self._repository.write(cluster, packed)
 
-    async def tend(self, cluster: str, now: datetime) -> None:
+    async def tend(self, cluster: str) -> None:
         """Roll up the quarters of an hour that are over, pack days that are, prune.
 
         What a stop or a failing database left undone is done the next time.
@@ -73,7 +79,7 @@ class UsageHistory:
         Raises:
             DatabaseUnavailable: the database fails.
         """
-        moment = int(now.timestamp())
+        moment = int(self.clock().timestamp())
         waiting = await self._repository.places(cluster, Tier.MINUTE, floor(moment, QUARTER))
         if waiting:
             for scope, start in sorted({(s, floor(at, QUARTER)) for at, s, _ in waiting}):

@@ -6,9 +6,8 @@ import asyncio
 import logging
 import zlib
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from cloudpilot.cache.connection import ConnectionState
 from cloudpilot.cache.mirror import Mirror
@@ -25,11 +24,6 @@ _SPREAD_SECONDS = 20
 """Clusters are sampled in the first seconds of a minute, each at its own, the same every minute."""
 _MOST_PENDING = 60
 """So many minutes wait for a database that fails; the oldest are given up."""
-
-
-def utc_now() -> datetime:
-    """Return the time."""
-    return datetime.now(UTC)
 
 
 @dataclass(slots=True)
@@ -57,13 +51,10 @@ class Sampler:
         mirror: Mirror,
         client: KubeClient,
         history: UsageHistory,
-        *,
-        clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self.history = history
         self.stats = SamplerStats()
         self.latest: Sample | None = None
-        self.clock = clock
         self._cluster = cluster
         self._mirror = mirror
         self._client = client
@@ -76,7 +67,7 @@ class Sampler:
             return
         offset = 1 + zlib.crc32(self._cluster.encode()) % _SPREAD_SECONDS
         while True:
-            seconds = (offset - self.clock().timestamp()) % MINUTE
+            seconds = (offset - self.history.clock().timestamp()) % MINUTE
             # Waking a moment too early must not be taken for a minute that is still to come.
             await asyncio.sleep(seconds if seconds > 1 else seconds + MINUTE)
             try:
@@ -94,7 +85,7 @@ class Sampler:
             self._pending.append(packed)
         try:
             await self._write()
-            await self.history.tend(self._cluster, sample.at)
+            await self.history.tend(self._cluster)
         except DatabaseUnavailable as error:
             self.stats.failed += 1
             logger.warning("samples of %s wait: %s", self._cluster, error.message)
@@ -108,7 +99,7 @@ class Sampler:
         async with self._measuring:
             newest = self.latest
             dead = self._mirror.connection.state is ConnectionState.UNREACHABLE
-            young = newest and self.clock() - newest.at < timedelta(seconds=MINUTE)
+            young = newest and self.history.clock() - newest.at < timedelta(seconds=MINUTE)
             if newest and (young or dead):
                 return newest
             return await self._measure()
@@ -130,7 +121,7 @@ class Sampler:
         return await self.history.series(self._cluster, subject, field, since, until, fine=fine)
 
     async def _measure(self) -> Sample:
-        sample = await take_sample(self._mirror, self._client, self.clock())
+        sample = await take_sample(self._mirror, self._client, self.history.clock())
         if self.latest is None or any(sample.figures.values()):
             self.latest = sample
         return sample

@@ -27,19 +27,19 @@ async def repository(tmp_path: Path) -> AsyncIterator[SampleRepository]:
 
 
 @pytest.fixture
-def history(repository: SampleRepository) -> UsageHistory:
-    return UsageHistory(repository, SamplesSettings(minute_hours=2, quarter_days=2))
+def clock() -> Clock:
+    return Clock(NOON)
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock(NOON)
+def history(repository: SampleRepository, clock: Clock) -> UsageHistory:
+    return UsageHistory(repository, SamplesSettings(minute_hours=2, quarter_days=2), clock)
 
 
 async def sample(history: UsageHistory, now: datetime, value: int) -> None:
     figures = {Scope.WORKLOAD: {CART: Figures(pods=value, restarts=1)}}
     await history.write("prod", await history.pack(Sample(now, figures)))
-    await history.tend("prod", now)
+    await history.tend("prod")
 
 
 async def play(history: UsageHistory, clock: Clock, minutes: int, skip: range = range(0)) -> None:
@@ -131,7 +131,7 @@ async def test_days_are_packed_and_read_as_before(
 async def test_restart_in_the_middle_of_a_quarter_goes_on(tmp_path: Path, clock: Clock) -> None:
     for _ in range(4):
         async with Database.open(f"sqlite:///{tmp_path}/b.db") as database:
-            history = UsageHistory(SampleRepository(database), SamplesSettings())
+            history = UsageHistory(SampleRepository(database), SamplesSettings(), clock)
             await play(history, clock, 11)
             points = await series(history, NOON, clock.now)
     assert [point.mean for point in points] == list(range(44))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from cloudpilot.monitor.blocks import Block, merge, roll_up
@@ -15,12 +16,12 @@ def at(minute: int) -> datetime:
     return ZERO + timedelta(minutes=minute)
 
 
-def block(**columns: list[int | None]) -> Block:
+def block(**columns: Sequence[int | None]) -> Block:
     length = len(next(iter(columns.values())))
     return Block([BEGIN + 60 * number for number in range(length)], {"a": dict(columns)})
 
 
-def points(**columns: list[int | None]) -> list[Point]:
+def points(**columns: Sequence[int | None]) -> list[Point]:
     found = minutes([block(**columns)], "a", "pods")
     return [found[time] for time in sorted(found)]
 
