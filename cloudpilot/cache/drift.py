@@ -33,6 +33,10 @@ _MOST_NAMED = 3
 _FROM_THE_PAST = "Too large resource version"
 
 
+Difference = tuple[Key, str]
+"""What differs and a version that only one side has."""
+
+
 class _Meta(msgspec.Struct, rename="camel"):
     name: str = ""
     namespace: str = ""
@@ -68,7 +72,7 @@ class DriftCheck:
         self._reflector = reflector
         self._interval_seconds = interval_seconds
         self._touched: set[Key] | None = None
-        self._incurable: set[tuple[Key, str]] = set()
+        self._incurable: set[Difference] = set()
         """Differences that were listed away once. If they are still there it is an object that
         cannot be read, and listing again would not help."""
 
@@ -103,7 +107,7 @@ class DriftCheck:
         self._touched = set()
         try:
             listed, reached = await self._list(version)
-            suspects = self._differences(listed) - self._incurable
+            suspects = await self._differences(listed)
             await self._until_decided({key for key, _ in suspects}, reached)
             missed = {(key, seen) for key, seen in suspects if key not in self._touched}
         except CloudPilotError as error:
@@ -142,12 +146,19 @@ class DriftCheck:
                     await pace.breathe()
         return found, reached
 
-    def _differences(self, listed: dict[Key, str]) -> set[tuple[Key, str]]:
-        """Return what only one side has, with the version it has there."""
-        held = {key_of(obj): obj.metadata.resource_version for obj in self._store}
-        differences = held.items() ^ listed.items()
-        self._incurable &= differences
-        return differences
+    async def _differences(self, listed: dict[Key, str]) -> set[Difference]:
+        """Return what only one side has, with the version it has there; empties `listed`."""
+        found: set[Difference] = set()
+        pace = Pace()
+        for obj in tuple(self._store):
+            key, held = key_of(obj), obj.metadata.resource_version
+            seen = listed.pop(key, "")
+            if seen != held:
+                found |= {(key, held), (key, seen)}
+            await pace.breathe()
+        found.update(listed.items())
+        self._incurable &= found
+        return found - self._incurable
 
     async def _until_decided(self, suspects: set[Key], reached: str) -> None:
         """Wait until the watch told everything up to that version, or far too long."""

@@ -147,7 +147,7 @@ class Informer(Generic[T]):
     def _tell(
         self, old: T | None, new: T | None, raw: msgspec.Raw | None, *, initial: bool = False
     ) -> None:
-        if old is not new:
+        if old is not new and old != new:
             self._notify(Delta(self.kind, old, new, raw, is_in_initial_list=initial))
 
     def _notify(self, delta: Delta) -> None:

@@ -85,11 +85,12 @@ class Store(Generic[T]):
         The differences are found while they are taken, so that whoever tells others of them may
         pause in between; nothing else may be stored until all are taken.
         """
-        before = self._namespaces
-        self._namespaces, self._size = {}, 0
+        before, after = self._namespaces, dict[str, dict[str, T]]()
         for obj in objects:
-            self.upsert(obj)
-        return self._differences(before, self._namespaces)
+            namespace, name = key_of(obj)
+            after.setdefault(namespace, {})[name] = obj
+        self._namespaces, self._size = after, sum(map(len, after.values()))
+        return self._differences(before, after)
 
     @staticmethod
     def _differences(before: Spaces[T], after: Spaces[T]) -> Iterator[Change[T]]:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from cloudpilot.cache.informer import Informer
 from cloudpilot.cache.backoff import Backoff
+from cloudpilot.cache.informer import Informer
 from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.kube.access import direct
 from cloudpilot.kube.client import KubeClient
