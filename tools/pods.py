@@ -21,7 +21,7 @@ from cloudpilot.arguments import (
 from cloudpilot.context import CallContext
 from cloudpilot.kube.objects.event import Event
 from cloudpilot.kube.objects.pod import Container, ContainerState, ContainerStatus, Pod
-from cloudpilot.kube.pod_status import PodSummary, summarize
+from cloudpilot.kube.pod_status import PodSummary
 from cloudpilot.kube.timestamps import parse_time
 from cloudpilot.monitor.shapes import Fresh, Shape
 from cloudpilot.operation import Toolset
@@ -128,19 +128,17 @@ async def list_pods(
     where = every_namespace(namespace)
     if where is not None and cache["Namespace"].state.known:
         _check_namespace(ctx, where)
-    found: list[tuple[Pod, PodSummary]] = []
-    failures = 0
     now = datetime.now(UTC)
-    for pod in cache["Pod"].list(where):
-        if node is not None and pod.spec.node_name != node:
-            continue
-        summary = summarize(pod, now)
-        failures += summary.failing
-        if summary.failing or not failing:
-            found.append((pod, summary))
+    found = cache["Pod"].list(where)
+    failures = monitor.failing_pods(where)
+    if node is not None:
+        found = [pod for pod in found if pod.spec.node_name == node]
+        failures = sum(monitor.summary(pod, now).failing for pod in found)
+    if failing:
+        found = [pod for pod in found if monitor.summary(pod, now).failing]
     if node is not None and not found:
         _check_node(ctx, node)
-    keys = (f"{pod.namespace}/{pod.name}" for pod, _ in found)
+    keys = (f"{pod.namespace}/{pod.name}" for pod in found)
     shown, following = page(found, keys, limit, after)
     return PodList(
         **dict(monitor.freshness("Pod")),
@@ -149,7 +147,7 @@ async def list_pods(
         failing=failures,
         shown=len(shown),
         next=following,
-        items=[_row(pod, summary) for pod, summary in shown],
+        items=[_row(pod, monitor.summary(pod, now)) for pod in shown],
     )
 
 
@@ -172,7 +170,7 @@ async def get_pod(ctx: CallContext, namespace: Namespace, name: Name) -> PodAnsw
     owner = next((o for o in pod.metadata.owner_references if o.controller), None)
     return PodAnswer(
         **dict(monitor.freshness("Pod", "Event")),
-        pod=_row(pod, summarize(pod, datetime.now(UTC))),
+        pod=_row(pod, monitor.summary(pod, datetime.now(UTC))),
         owner=f"{owner.kind} {owner.name}" if owner else None,
         labels=pod.metadata.labels,
         conditions={

@@ -14,7 +14,14 @@ from cloudpilot.kube.objects.meta import Condition
 from cloudpilot.kube.objects.namespace import Namespace
 from cloudpilot.kube.objects.node import Node
 from cloudpilot.kube.objects.pod import Pod
-from cloudpilot.kube.pod_status import PodResources, last_crash, resources_of, summarize
+from cloudpilot.kube.pod_status import (
+    RECENT,
+    PodResources,
+    PodSummary,
+    last_crash,
+    resources_of,
+    summarize,
+)
 from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
 from cloudpilot.kube.timestamps import parse_time
 from cloudpilot.monitor.shapes import (
@@ -55,8 +62,12 @@ class ClusterMonitor:
         self._mirror = mirror
         self._phases: Counter[str] = Counter()
         self._failing: Counter[str] = Counter()
-        self._crashed: dict[Key, Pod] = {}
-        """Pods that run now but crashed before: whether lately, only the clock can tell."""
+        self._pods_seen: dict[Key, tuple[Pod, PodSummary]] = {}
+        """What was counted of each pod, so that exactly this is taken back."""
+        self._healthy: dict[PodSummary, PodSummary] = {}
+        """Healthy pods look alike: they share one summary."""
+        self._crashed: dict[Key, datetime] = {}
+        """Until when a pod that runs again is still failing for its last crash."""
         self._node_pods: Counter[str] = Counter()
         self._totals: Counter[str] = Counter()
         self._ready_nodes = 0
@@ -96,6 +107,21 @@ class ClusterMonitor:
         """Return one node."""
         obj = self._mirror["Node"].get("", name)
         return self._node(obj) if obj else None
+
+    def summary(self, pod: Pod, now: datetime) -> PodSummary:
+        """Summarize a pod of the mirror, as far as possible from what was counted of it."""
+        key = key_of(pod)
+        seen = self._pods_seen.get(key)
+        if seen is None or seen[0] is not pod or key in self._crashed:
+            return summarize(pod, now)
+        return seen[1]
+
+    def failing_pods(self, namespace: str | None = None) -> int:
+        """Return how many pods somebody should look at, in a namespace or everywhere."""
+        crashed = self._crashed_lately()
+        if namespace is not None:
+            return self._failing[namespace] + crashed[namespace]
+        return self._failing.total() + crashed.total()
 
     def freshness(self, *kinds: str) -> Fresh:
         """Return how current the named kinds are; with the oldest time among those known."""
@@ -153,7 +179,7 @@ class ClusterMonitor:
             total=total,
             **counts,
             unknown=unknown,
-            failing=self._failing.total() + self._crashed_lately().total(),
+            failing=self.failing_pods(),
         )
 
     def _resources(self) -> ResourceTotals | None:
@@ -214,26 +240,41 @@ class ClusterMonitor:
     def _crashed_lately(self) -> Counter[str]:
         """Count, by namespace, the pods that run but crashed in the last minutes."""
         now = datetime.now(UTC)
-        crashed = self._crashed.values()
-        return Counter(pod.namespace for pod in crashed if summarize(pod, now).failing)
+        for key in [key for key, until in self._crashed.items() if until < now]:
+            del self._crashed[key]
+        return Counter(namespace for namespace, _ in self._crashed)
 
     def _pod_changed(self, delta: Delta) -> None:
         old, new = delta.old, delta.new
         if old is not None:
-            self._crashed.pop(key_of(old), None)
+            key = key_of(old)
+            self._crashed.pop(key, None)
+            if (seen := self._pods_seen.pop(key, None)) is not None:
+                self._count_pod(*seen, -1)
+        if new is not None:
+            key, summary = key_of(new), summarize(new)
+            if not summary.failing:
+                summary = self._healthy.setdefault(summary, summary)
+                if (until := _failing_until(new)) is not None:
+                    self._crashed[key] = until
+            self._pods_seen[key] = new, summary
+            self._count_pod(new, summary, 1)
+        if old is None or new is None or not _needs_the_same(old, new):
+            self._count_resources(old, new)
+
+    def _count_pod(self, pod: Pod, summary: PodSummary, step: int) -> None:
+        self._phases[pod.status.phase] += step
+        if pod.spec.node_name:
+            self._node_pods[pod.spec.node_name] += step
+        if summary.failing:
+            self._failing[pod.namespace] += step
+
+    def _count_resources(self, old: Pod | None, new: Pod | None) -> None:
         for pod, step in ((old, -1), (new, 1)):
-            if pod is None:
-                continue
-            self._phases[pod.status.phase] += step
-            if pod.spec.node_name:
-                self._node_pods[pod.spec.node_name] += step
-            if summarize(pod).failing:
-                self._failing[pod.namespace] += step
-            elif step > 0 and any(map(last_crash, pod.status.container_statuses)):
-                self._crashed[key_of(pod)] = pod
-            amounts = resources_of(pod)
-            for name in PodResources.__dataclass_fields__:
-                self._totals[name] += step * getattr(amounts, name)
+            if pod is not None:
+                amounts = resources_of(pod)
+                for name in PodResources.__dataclass_fields__:
+                    self._totals[name] += step * getattr(amounts, name)
 
     def _node_changed(self, delta: Delta) -> None:
         for node, step in ((delta.old, -1), (delta.new, 1)):
@@ -243,6 +284,27 @@ class ClusterMonitor:
             allocatable = node.status.allocatable
             self._totals["cpu_allocatable"] += step * cpu_millicores(allocatable.get("cpu"))
             self._totals["memory_allocatable"] += step * memory_bytes(allocatable.get("memory"))
+
+
+def _needs_the_same(old: Pod, new: Pod) -> bool:
+    """Whether both count for the same CPU and memory; most events change the status alone."""
+    return old.spec == new.spec and _has_ended(old) == _has_ended(new)
+
+
+def _has_ended(pod: Pod) -> bool:
+    return pod.status.phase in ("Succeeded", "Failed")
+
+
+def _failing_until(pod: Pod) -> datetime | None:
+    """Return until when a crash is held against a pod that runs again; None for no crash.
+
+    The same rule as `summarize` with a clock, turned round: so nobody has to ask it all the time.
+    """
+    if pod.metadata.deletion_timestamp:
+        return None
+    crashes = map(last_crash, pod.status.container_statuses)
+    times = [when for crash in crashes if crash and (when := parse_time(crash.finished_at))]
+    return max(times) + RECENT if times else None
 
 
 def is_ready(node: Node) -> bool:
