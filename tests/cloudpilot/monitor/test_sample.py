@@ -191,14 +191,6 @@ async def test_cluster_that_went_away_is_not_sampled(
     assert {"Pod", "Node", "NodeMetrics", "PodMetrics"} <= {m.kind for m in sample.missing}
 
 
-def test_figures_are_unknown_until_they_are_known() -> None:
-    assert set(vars_of(Figures())) == {None}
-
-
-def vars_of(figures: Figures) -> list[Any]:
-    return [getattr(figures, name) for name in Figures.__dataclass_fields__]
-
-
 def pod(name: str, owner: dict[str, Any] | None) -> dict[str, Any]:
     metadata: dict[str, Any] = {"name": name, "namespace": "default"}
     if owner is not None:
