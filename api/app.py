@@ -89,5 +89,6 @@ def _middleware(runtime: Runtime) -> list[Middleware]:
 
 
 def _timed(runtime: Runtime) -> list[str]:
-    """Name the operations whose answer says which time it is true for."""
-    return [op.name for op in runtime.catalog if issubclass(op.result, Fresh)]
+    """Name the routes whose answer says which time it is true for."""
+    names = [op.name for op in runtime.catalog if issubclass(op.result, Fresh)]
+    return [*names, *(f"{name}_across_clusters" for name in names)]
