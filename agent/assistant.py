@@ -122,6 +122,11 @@ class Assistant:
             await runs.aclose()
             await engine.aclose()
 
+    @property
+    def running(self) -> int:
+        """How many conversations are being answered."""
+        return self._runs.running
+
     def prepare(self) -> None:
         """Begin to open what a first message that is to be expected would wait for."""
         self._engine.prepare()

@@ -75,6 +75,11 @@ class Runs:
         """Whether no run is accepted any more."""
         return self._closing
 
+    @property
+    def running(self) -> int:
+        """How many threads are being worked on."""
+        return len(self._tasks)
+
     async def submit(self, new: NewRun) -> str | None:
         """Accept a run durably and start it.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from fastapi import Depends, Request
 
@@ -35,7 +35,7 @@ async def refuse_unknown_query(request: Request) -> None:
     """
     params = request.scope["route"].dependant.query_params
     known = {param.alias for param in params}
-    lists = {param.alias for param in params if get_origin(param.field_info.annotation) is list}
+    lists = {param.alias for param in params if _is_list(param.field_info.annotation)}
     given = [name for name, _ in request.query_params.multi_items()]
     fields = [
         {"field": name, "problem": "unknown parameter" if name not in known else "given twice"}
@@ -46,6 +46,10 @@ async def refuse_unknown_query(request: Request) -> None:
         text = "; ".join(f"{item['field']}: {item['problem']}" for item in fields)
         hint = f"known parameters: {', '.join(sorted(known)) or 'none'}"
         raise InvalidArguments(text, hint=hint, details={"fields": fields})
+
+
+def _is_list(annotation: Any) -> bool:
+    return get_origin(annotation) is list or any(map(_is_list, get_args(annotation)))
 
 
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]

@@ -1,4 +1,7 @@
-"""The two probes: alive, and ready to serve. They need no token and tell no names."""
+"""What watches over the process: two probes without a token, which tell no names, and metrics.
+
+Ready means that the database answers. It never waits for a cluster: a dead one is a figure here.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
+from api import metrics
 from api.deps import RuntimeDep
 from api.envelope import ErrorEnvelope, enveloped, success
 from cloudpilot import __version__
@@ -33,7 +37,11 @@ class Ready(BaseModel):
 
 
 def add_routes(app: FastAPI) -> None:
-    """Add the two probes, outside the application's own dependencies: they need no token."""
+    """Add the probes, outside the application's own dependencies since they need no token.
+
+    The metrics are added too; those need it.
+    """
+    metrics.install(app, app.state.runtime.clusters, app.state.assistant)
     unready: dict[int | str, dict[str, Any]] = {
         503: {"model": ErrorEnvelope, "description": "The database does not answer"}
     }
