@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from cloudpilot.db.journal_records import Entry, What
-from cloudpilot.kube.differences import differences, show_steps
+from cloudpilot.kube.differences import ORDER, differences, show_steps
 from cloudpilot.kube.kinds import Kind
 from cloudpilot.kube.objects.meta import Condition, KubeObject
 from cloudpilot.kube.objects.node import Node
@@ -92,7 +92,7 @@ def rewind(fields: dict[str, str] | None, entry: Entry) -> dict[str, str] | None
         return None
     if entry.what is What.DELETED:
         return fields_of(_parsed(entry.before) or {})
-    if fields is None or entry.what in _NO_FACTS or not entry.field:
+    if fields is None or entry.what in _NO_FACTS or not entry.field or entry.field.endswith(ORDER):
         return fields
     inside = (f"{entry.field}.", f"{entry.field}[")
     kept = {

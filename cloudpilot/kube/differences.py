@@ -22,6 +22,8 @@ class Item:
     name: str
 
 
+ORDER = " (order)"
+"""Follows the path of a list whose items are the same ones in another order."""
 Step = str | Item
 """A step down from a value: to a field, or to an item of a list."""
 
@@ -41,7 +43,7 @@ class Difference:
     @property
     def path(self) -> str:
         """The field as people write it: `spec.template.spec.containers[web].image`."""
-        return show_steps(self.steps) + (" (order)" if self.reordered else "")
+        return show_steps(self.steps) + (ORDER if self.reordered else "")
 
 
 def differences(old: Any, new: Any, *, leaves: bool = True) -> Iterator[Difference]:

@@ -25,7 +25,7 @@ def entry(manager: str, time: str, fields: dict[str, Any], subresource: str = ""
 
 def containers(name: str, *fields: str) -> dict[str, Any]:
     item = {".": {}, **{f"f:{field}": {} for field in fields}}
-    key = 'k:{"name":"%s"}' % name
+    key = f"k:{json.dumps({'name': name})}"
     return {"f:spec": {"f:template": {"f:spec": {"f:containers": {key: item}}}}}
 
 
