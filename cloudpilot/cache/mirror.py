@@ -115,29 +115,13 @@ class Mirror:
 
         What was computed from the mirror is the same as long as this is.
         """
-        seen: list[object] = [self._heartbeat.failure]
-        for name, started in self._kinds.items():
-            state = started.informer.state
-            seen += (name, state.status, state.synced, state.reason)
-        if seen != self._seen:
-            self._seen = seen
-            self._changes += 1
+        self._look()
         return self._changes
 
     @property
     def connection(self) -> Connection:
         """How the cluster stands as a whole."""
-        settled = {
-            name: started.informer.state
-            for name, started in self._kinds.items()
-            if started.informer.settled.is_set()
-        }
-        connecting = not settled.keys() >= set(ALWAYS)
-        state, reason = assess(settled, self._heartbeat.failure, connecting=connecting)
-        before = self._connection
-        if (state, reason) != (before.state, before.reason):
-            since = before.since if state is before.state else datetime.now(UTC)
-            self._connection = Connection(state, since, reason)
+        self._look()
         return self._connection
 
     async def wait_settled(
@@ -170,6 +154,30 @@ class Mirror:
                 await self._stop_idle()
             finally:
                 self._group = None
+
+    def _look(self) -> None:
+        """Notice what changed in the kinds' states; the heartbeat looks at least every second."""
+        seen: list[object] = [self._heartbeat.failure]
+        for name, started in self._kinds.items():
+            state = started.informer.state
+            seen += (name, state.status, state.synced, state.reason)
+        if seen != self._seen:
+            self._seen = seen
+            self._changes += 1
+            self._assess()
+
+    def _assess(self) -> None:
+        settled = {
+            name: started.informer.state
+            for name, started in self._kinds.items()
+            if started.informer.settled.is_set()
+        }
+        connecting = not settled.keys() >= set(ALWAYS)
+        state, reason = assess(settled, self._heartbeat.failure, connecting=connecting)
+        before = self._connection
+        if (state, reason) != (before.state, before.reason):
+            since = before.since if state is before.state else datetime.now(UTC)
+            self._connection = Connection(state, since, reason)
 
     def _add(self, name: str) -> _Started:
         informer: Informer[Any] = Informer(

@@ -56,8 +56,10 @@ class Discovery:
         return found
 
     def forget(self, group: str) -> None:
-        """Ask again at the next need."""
-        self._groups.pop(group, None)
+        """Ask again at the next need; that a whole group is absent is doubted soon anyway."""
+        known = self._groups.get(group)
+        if known is not None and known.versions:
+            del self._groups[group]
 
     async def _ask(self, name: str) -> _Group:
         group = _Group(time.monotonic(), frozenset())
