@@ -18,10 +18,11 @@ import msgspec
 
 from cloudpilot.cache.decoder import ObjectDecoder
 from cloudpilot.cache.pace import Pace
-from cloudpilot.cache.pages import decode_json, pages
+from cloudpilot.cache.pages import pages
 from cloudpilot.cache.stats import InformerStats
 from cloudpilot.cache.store import Key, key_of
 from cloudpilot.errors import (
+    CloudPilotError,
     ClusterForbidden,
     ClusterGone,
     ClusterRejected,
@@ -234,12 +235,27 @@ class ObjectListWatch(Generic[O]):
                     if not lines:
                         yield ()
                     for start in range(0, len(lines), _BATCH):
-                        batch = lines[start : start + _BATCH]
-                        yield [self._decode_event(line) for line in batch if line]
+                        events, error = self._decode(lines[start : start + _BATCH])
+                        yield events
+                        if error is not None:
+                            raise error
                         await pace.breathe()
         except NotFound:
             self._client.forget_version(self._kind)
             raise
+
+    def _decode(
+        self, lines: Sequence[bytes]
+    ) -> tuple[Sequence[WatchEvent[O]], CloudPilotError | None]:
+        """Return the events, and the error that ends them."""
+        events: list[WatchEvent[O]] = []
+        try:
+            for line in lines:
+                if line:
+                    events.append(self._decode_event(line))
+        except CloudPilotError as error:
+            return events, error
+        return events, None
 
     def _decode_event(self, line: bytes) -> WatchEvent[O]:
         try:
@@ -254,7 +270,10 @@ class ObjectListWatch(Generic[O]):
             obj = self._decoder.decode(event.object)
             if obj is not None:
                 return WatchEvent(event.type, obj, obj.metadata.resource_version, event.object)
-        meta = decode_json(event.object, _EventObject).metadata
+        try:
+            meta = msgspec.json.decode(event.object, type=_EventObject).metadata
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return WatchEvent(event.type, None, "")
         ends = event.type == "BOOKMARK" and (meta.annotations or {}).get(INITIAL_EVENTS_END)
         return WatchEvent(
             event.type, None, meta.resource_version, ends_initial_events=ends == "true"

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.fakes.scripted_server import Asked, Reply
+from cloudpilot.cache.informer import Informer
+from cloudpilot.cache.reflector import SyncStatus
+from cloudpilot.kube.access import direct
+from cloudpilot.kube.client import KubeClient
+from cloudpilot.kube.kinds import KINDS
+from tests.cloudpilot.waiting import eventually
+from tests.fakes.scripted_server import Asked, Reply, ScriptedServer
 
 Event = tuple[str, dict[str, Any]]
 
@@ -92,3 +99,34 @@ def _next(answers: list[Any], asked_before: list[Asked], asked: Asked) -> Reply:
     if isinstance(answer, Reply):
         return answer
     return Reply(answer if isinstance(answer, dict) else stream(*answer))
+
+
+@asynccontextmanager
+async def reflected(
+    script: Callable[[Asked], Reply],
+    *,
+    kind: str = "Pod",
+    read_seconds: float = 5,
+    drift_seconds: float = 600,
+) -> AsyncIterator[Informer[Any]]:
+    """An informer that follows the script."""
+    async with ScriptedServer(script) as server:
+        client = KubeClient(direct(server.url, "x"), connect_seconds=2, read_seconds=read_seconds)
+        informer: Informer[Any] = Informer(
+            client, KINDS[kind], poll_seconds=0.05, drift_seconds=drift_seconds
+        )
+        task = asyncio.create_task(informer.run())
+        try:
+            yield informer
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await client.close()
+
+
+def names(informer: Informer[Any]) -> list[str]:
+    return [obj.name for obj in informer.list()]
+
+
+async def live(informer: Informer[Any]) -> None:
+    await eventually(lambda: informer.state.status is SyncStatus.LIVE)

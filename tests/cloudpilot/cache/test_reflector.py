@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -16,34 +16,20 @@ from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.kube.access import direct
 from cloudpilot.kube.client import KubeClient
 from cloudpilot.kube.kinds import KINDS
-from cloudpilot.kube.objects.pod import Pod
-from tests.cloudpilot.cache.script import Script, gone, pod, pods
+from tests.cloudpilot.cache.script import (
+    Script,
+    bookmark,
+    ended,
+    gone,
+    live,
+    names,
+    pod,
+    pods,
+    reflected,
+    streamed,
+)
 from tests.cloudpilot.waiting import eventually
 from tests.fakes.scripted_server import SILENCE, Asked, Reply, ScriptedServer
-
-
-@asynccontextmanager
-async def reflected(
-    script: Callable[[Asked], Reply], *, read_seconds: float = 5
-) -> AsyncIterator[Informer[Pod]]:
-    async with ScriptedServer(script) as server:
-        client = KubeClient(direct(server.url, "x"), connect_seconds=2, read_seconds=read_seconds)
-        informer: Informer[Pod] = Informer(client, KINDS["Pod"], poll_seconds=0.05)
-        task = asyncio.create_task(informer.run())
-        try:
-            yield informer
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            await client.close()
-
-
-def names(informer: Informer[Pod]) -> list[str]:
-    return [obj.name for obj in informer.list()]
-
-
-async def live(informer: Informer[Pod]) -> None:
-    await eventually(lambda: informer.state.status is SyncStatus.LIVE)
 
 
 async def test_pages_are_followed_and_the_watch_starts_at_the_lists_version() -> None:
@@ -303,3 +289,95 @@ def test_backoff_doubles_with_jitter_up_to_30_s_and_calms_down() -> None:
         assert low <= wait <= min(2 * low, 30.0)
     now += 121
     assert 0.8 <= backoff.next() <= 1.6
+
+
+async def test_second_410_lists_whatever_is_newest() -> None:
+    script = Script(
+        lists=[pods(pod("a")), Reply(gone(), 410), pods(pod("b"), version="20")],
+        watches=[Reply(gone(), 410), ()],
+    )
+    async with reflected(script) as informer:
+        await eventually(lambda: names(informer) == ["b"])
+        assert informer.stats.gone == 1
+    asked = [request.query.get("resourceVersion") for request in script.listed]
+    assert asked == [None, "10", None]
+    assert script.listed[1].query["resourceVersionMatch"] == "NotOlderThan"
+
+
+async def test_version_from_the_future_lists_whatever_is_newest() -> None:
+    """As after a restore of etcd from a backup."""
+    too_new = {"kind": "Status", "code": 504, "message": "Too large resource version"}
+    script = Script(
+        lists=[pods(pod("a")), Reply(too_new, 504), pods(pod("b"), version="3")],
+        watches=[Reply(gone(), 410), ()],
+    )
+    async with reflected(script) as informer:
+        await eventually(lambda: names(informer) == ["b"])
+    assert script.listed[2].query.get("resourceVersion") is None
+
+
+async def test_410_of_a_streamed_kind_streams_again_from_what_is_known() -> None:
+    script = Script(
+        streams=[
+            streamed(pod("a"), pod("ghost"), then=(("ERROR", gone()),)),
+            streamed(pod("a"), version=20),
+        ]
+    )
+    async with reflected(script) as informer:
+        await eventually(lambda: informer.stats.lists == 2)
+        await live(informer)
+        assert names(informer) == ["a"]
+    assert script.streamed[1].query["resourceVersion"] == "10"
+
+
+async def test_reconnect_drops_the_stream_and_goes_on_from_its_version() -> None:
+    script = Script(streams=[streamed(pod("a"), then=(bookmark(33),))], watches=[()])
+    async with reflected(script) as informer:
+        await live(informer)
+        informer.reconnect()
+        informer.reconnect()
+        await eventually(lambda: informer.stats.watches == 2)
+        assert informer.state.status is SyncStatus.LIVE
+    assert [asked.query["resourceVersion"] for asked in script.watched] == ["33"]
+    assert len(script.streamed) == 1
+
+
+async def test_retry_now_ends_the_wait_for_another_attempt() -> None:
+    busy = Reply({"kind": "Status", "code": 429, "message": "busy"}, 429, {"Retry-After": "30"})
+    async with reflected(Script(streams=[busy])) as informer:
+        await asyncio.wait_for(informer.settled.wait(), 10)
+        informer.retry_now()
+        await eventually(lambda: informer.stats.errors == 2)
+
+
+async def test_content_is_true_until_the_stream_ended_and_not_for_now() -> None:
+    broken = Reply(b"", 500)
+    script = Script(streams=[Reply(ended(*streamed(pod("a"))))], watches=[broken])
+    async with reflected(script) as informer:
+        await eventually(lambda: informer.state.status is SyncStatus.UNREACHABLE)
+        assert informer.state.as_of == informer.state.contact
+        assert informer.state.contact is not None
+        assert informer.state.contact < datetime.now(UTC)
+
+
+def test_server_that_only_fails_is_asked_about_as_often_as_one_that_works() -> None:
+    """Over two minutes: a watch that works is opened anew once or twice in that time."""
+    now = 0.0
+    backoff = Backoff(clock=lambda: now)
+    attempts = 0
+    while now < 120:
+        attempts += 1
+        now += backoff.next()
+    assert attempts <= 12
+
+
+async def test_late_event_changes_nothing() -> None:
+    late = {**pod("a", 11), "spec": {"containers": [{"name": "old"}]}}
+    script = Script(
+        streams=[streamed(pod("a", 12), version=12, then=(("MODIFIED", late), bookmark(13)))]
+    )
+    async with reflected(script) as informer:
+        await eventually(lambda: informer.stats.events == 1)
+        held = informer.get("default", "a")
+        assert held is not None
+        assert held.metadata.resource_version == "12"
