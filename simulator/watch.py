@@ -138,6 +138,8 @@ class WatchHub:
                 continue
             if change is None:
                 return
+            if change.version <= (request.start or 0):
+                continue  # whoever asks from the future hears of nothing until then
             for line in feed.change(change):
                 yield line
 

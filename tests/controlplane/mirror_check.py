@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, Protocol
 
 import httpx
 import msgspec
 
-from cloudpilot.cache.mirror import Mirror
+from cloudpilot.cache.informer import Informer
 from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.kube.kinds import KINDS, Kind
 from cloudpilot.kube.objects.meta import KubeObject
@@ -27,11 +28,19 @@ _BARE = ("apiVersion", "kind", "metadata", "status")
 Key = tuple[str, str]
 
 
+class Mirrored(Protocol):
+    """A mirror, or a dictionary of some informers."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def __getitem__(self, kind: str, /) -> Informer[Any]: ...
+
+
 class _RawList(msgspec.Struct):
     items: list[msgspec.Raw] | None = None
 
 
-async def assert_mirrors(mirror: Mirror, api: Api, within_seconds: float = 60.0) -> None:
+async def assert_mirrors(mirror: Mirrored, api: Api, within_seconds: float = 60.0) -> None:
     """Wait until every started kind equals the server's; fail naming what differs at the end."""
     deadline = time.monotonic() + within_seconds
     while found := await differences(mirror, api):
@@ -41,7 +50,7 @@ async def assert_mirrors(mirror: Mirror, api: Api, within_seconds: float = 60.0)
         await asyncio.sleep(0.1)
 
 
-async def differences(mirror: Mirror, api: Api) -> list[str]:
+async def differences(mirror: Mirrored, api: Api) -> list[str]:
     """Return every difference between the mirror and the server now, in words."""
     found = []
     for name in mirror:
@@ -52,7 +61,7 @@ async def differences(mirror: Mirror, api: Api) -> list[str]:
     return found
 
 
-async def _differences_of(mirror: Mirror, api: Api, kind: Kind) -> list[str]:
+async def _differences_of(mirror: Mirrored, api: Api, kind: Kind) -> list[str]:
     path = await _path(api, kind)
     listed = [] if path is None else await _listed(api, kind, path)
     informer = mirror[kind.name]

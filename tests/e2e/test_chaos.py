@@ -99,6 +99,7 @@ async def test_black_holed_cluster_is_unreachable_and_heals(
     assert mirror.connection.state is ConnectionState.SYNCED
 
 
+@pytest.mark.timeout(240)
 async def test_silent_watches_are_given_up(
     control_plane: ControlPlane, proxy: ChaosProxy, mirror: Mirror, editor: Editor
 ) -> None:
