@@ -73,7 +73,7 @@ docs: install ## Write docs/operations.md and config.example.yaml anew
 	@$(BIN)/python -m tests.contracts.reference docs
 
 bench: install controlplane ## Measure on 1,000 nodes and 10,000 pods of the real control plane
-	@$(BIN)/python -m bench.overview $(ARGS)
+	@$(BIN)/python -m bench $(ARGS)
 
 image: ## Build the container image; IMAGE=cloudpilot:latest
 	docker build --tag $(IMAGE) .
