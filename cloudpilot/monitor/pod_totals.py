@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from cloudpilot.cache.mirror import Mirror
 from cloudpilot.cache.owners import top_owner
@@ -14,8 +15,10 @@ from cloudpilot.kube.objects.meta import KubeObject
 from cloudpilot.kube.objects.pod import Pod
 from cloudpilot.kube.pod_status import PodResources, resources_of
 
-_SLICE = 200
-"""So many pods are added up before the loop gets its turn."""
+T = TypeVar("T")
+
+_SLICE = 100
+"""So many objects are reckoned, in a few milliseconds, before the loop gets its turn."""
 _ENDED = ("Succeeded", "Failed")
 BETWEEN = ("ReplicaSet", "Job")
 """Controllers that usually have one above them: Deployment, CronJob."""
@@ -79,9 +82,7 @@ class PodTotals:
     async def add_up(cls, mirror: Mirror, used: Mapping[Key, Usage] | None) -> PodTotals:
         """Walk over the pods as they are when it begins, in slices."""
         found = cls(used is not None)
-        for number, pod in enumerate(mirror["Pod"].list()):
-            if number % _SLICE == 0:
-                await asyncio.sleep(0)
+        async for pod in in_slices(mirror["Pod"].list()):
             workload = workload_of(mirror, pod)
             found._add(pod, workload, (used or {}).get(key_of(pod)))
         return found
@@ -99,6 +100,14 @@ class PodTotals:
         restarts = sum(container.restart_count for container in statuses)
         for total in totals:
             total.add(amounts, used, ended, restarts)
+
+
+async def in_slices(items: Iterable[T]) -> AsyncIterator[T]:
+    """Yield items, and leave the event loop its turn every now and then."""
+    for number, item in enumerate(items):
+        if number % _SLICE == 0:
+            await asyncio.sleep(0)
+        yield item
 
 
 def workload_of(mirror: Mirror, pod: Pod) -> str:

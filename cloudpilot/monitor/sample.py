@@ -22,7 +22,7 @@ from cloudpilot.kube.client import KubeClient
 from cloudpilot.kube.metrics import Usage, node_usage, pod_usage
 from cloudpilot.kube.objects.node import Node
 from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
-from cloudpilot.monitor.pod_totals import BETWEEN, PodTotals, Total
+from cloudpilot.monitor.pod_totals import BETWEEN, PodTotals, Total, in_slices
 from cloudpilot.monitor.shapes import Missing
 
 logger = logging.getLogger(__name__)
@@ -101,14 +101,14 @@ async def take_sample(mirror: Mirror, client: KubeClient, at: datetime) -> Sampl
     nodes = mirror["Node"].list() if _current(mirror, "Node", missing) else []
     namespaces = mirror["Namespace"].list() if _current(mirror, "Namespace", missing) else []
     found: dict[Scope, dict[str, Figures]] = {
-        Scope.NODE: _nodes(nodes, totals, node_used),
+        Scope.NODE: await _nodes(nodes, totals, node_used),
         Scope.NAMESPACE: _namespaces([obj.name for obj in namespaces], totals, claims),
         Scope.WORKLOAD: {},
     }
     if totals is not None:
         found[Scope.WORKLOAD] = {
             name: Figures(**total.figures(totals.measured))
-            for name, total in _largest(totals.workloads).items()
+            async for name, total in in_slices(_largest(totals.workloads).items())
         }
     return Sample(at, found, tuple(missing))
 
@@ -143,31 +143,37 @@ def _current(mirror: Mirror, kind: str, missing: list[Missing]) -> bool:
     return False
 
 
-def _nodes(
+async def _nodes(
     nodes: Sequence[Node], totals: PodTotals | None, used: Mapping[str, Usage] | None
 ) -> dict[str, Figures]:
-    found: dict[str, dict[str, int]] = {name: {} for name in used or ()}
-    for node in nodes:
-        allocatable, capacity = node.status.allocatable, node.status.capacity
-        storage = "ephemeral-storage"
-        found[node.name] = {
-            "cpu_allocatable_millicores": cpu_millicores(allocatable.get("cpu")),
-            "memory_allocatable_bytes": memory_bytes(allocatable.get("memory")),
-            "pods_allocatable": memory_bytes(allocatable.get("pods")),
-        }
-        if storage in capacity:
-            found[node.name]["ephemeral_storage_capacity_bytes"] = memory_bytes(capacity[storage])
-        if storage in allocatable:
-            amount = memory_bytes(allocatable[storage])
-            found[node.name]["ephemeral_storage_allocatable_bytes"] = amount
-    for name, known in found.items():
+    by_name: dict[str, Node | None] = dict.fromkeys(used or ())
+    by_name |= {node.name: node for node in nodes}
+    found = {}
+    async for name, node in in_slices(by_name.items()):
+        known = _room(node) if node else {}
         if totals is not None:
             # A node's own usage is measured, so that of its pods is not asked for.
             known |= totals.nodes.get(name, Total()).figures(measured=False)
         if used is not None and name in used:
             known["cpu_usage_millicores"] = used[name].cpu_millicores
             known["memory_usage_bytes"] = used[name].memory_bytes
-    return {name: Figures(**known) for name, known in found.items()}
+        found[name] = Figures(**known)
+    return found
+
+
+def _room(node: Node) -> dict[str, int]:
+    """Return what a node offers to pods."""
+    allocatable, capacity = node.status.allocatable, node.status.capacity
+    known = {
+        "cpu_allocatable_millicores": cpu_millicores(allocatable.get("cpu")),
+        "memory_allocatable_bytes": memory_bytes(allocatable.get("memory")),
+        "pods_allocatable": memory_bytes(allocatable.get("pods")),
+    }
+    for side, amounts in (("capacity", capacity), ("allocatable", allocatable)):
+        if "ephemeral-storage" in amounts:
+            amount = memory_bytes(amounts["ephemeral-storage"])
+            known[f"ephemeral_storage_{side}_bytes"] = amount
+    return known
 
 
 def _namespaces(

@@ -11,7 +11,7 @@ import pytest
 from cloudpilot.clusters import Cluster
 from cloudpilot.kube.metrics import node_usage, pod_usage
 from cloudpilot.kube.pod_status import resources_of
-from cloudpilot.monitor.sample import Figures, Sample, Scope, take_sample
+from cloudpilot.monitor.sample import Sample, Scope, take_sample
 from simulator import SimulatedCluster
 from tests.cloudpilot.waiting import eventually
 
