@@ -42,7 +42,14 @@ class FailingPod:
     message: str = ""
     exit_code: int | None = None
     healed: datetime | None = None
+    """When it became ready after its last failure."""
     tail: Tail = Tail()
+
+    def is_well(self, now: datetime) -> bool:
+        """Say whether it has recovered: between two crashes a crash loop looks like health."""
+        if not self.reason or self.healed is None:
+            return not self.reason
+        return not restarts(self.pod) or now - self.healed > _HEALED
 
 
 class FailingPods:
@@ -111,10 +118,7 @@ class FailingPods:
         """Let a pod go; if it failed to the end, its deletion says how."""
         known = self._pods.pop(pod.metadata.uid, None)
         for entry in entries:
-            if entry.what is not What.DELETED or known is None or not known.reason:
-                yield entry
-                continue
-            if known.healed is not None:
+            if entry.what is not What.DELETED or known is None or known.is_well(entry.time):
                 yield entry
                 continue
             self.gone.append(_last_state(known, entry.time))
