@@ -12,7 +12,7 @@ from cloudpilot.arguments import Namespace, no_such
 from cloudpilot.cache.glance import glance, is_ready
 from cloudpilot.cache.mirror import Mirror
 from cloudpilot.cache.reflector import SyncStatus
-from cloudpilot.cache.related import Relation, kinds_near, related
+from cloudpilot.cache.related import Relation, kinds_near, prepare, related
 from cloudpilot.cache.selection import selected
 from cloudpilot.context import CallContext
 from cloudpilot.errors import InvalidArguments
@@ -101,6 +101,7 @@ async def get_related(
     cache, monitor = ctx.cluster.cache, ctx.cluster.monitor
     near = sorted(kinds_near(known.name))
     await cache.wait_settled(_PATIENCE_SECONDS, near)
+    await prepare(cache, known.name)
     obj = cache[known.name].get(where, name)
     found = related(cache, known.name, where, name)
     if obj is None and not found:

@@ -6,12 +6,13 @@ index is built when somebody first asks for it and costs nothing before.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
+from cloudpilot.cache.pace import Pace
 from cloudpilot.cache.references import REFERRERS
 from cloudpilot.cache.relation import HOST, Referrer
-from cloudpilot.cache.store import Key, key_of
+from cloudpilot.cache.store import Key, Store, key_of
 from cloudpilot.kube.objects import gateway_api, istio
 from cloudpilot.kube.objects.meta import KubeObject
 from cloudpilot.kube.objects.network import Ingress
@@ -100,22 +101,26 @@ object speaks of. All others carry the name of the kind that is named, in lower 
 """
 
 
+Entries = dict[str, dict[Key, T]]
+"""The objects under each value."""
+
+
 class Indexer(Generic[T]):
     """Finds the objects of a store by what they hold.
 
+    Whoever changes the store says so here, by `update` for one object and by `clear` for all.
+
     Args:
-        objects: Gives all objects of the store.
+        store: Where the objects are.
         functions: The indexes there are.
     """
 
-    def __init__(
-        self,
-        objects: Callable[[], Iterable[T]],
-        functions: dict[str, IndexFunc] = INDEXES,
-    ) -> None:
-        self._objects = objects
+    def __init__(self, store: Store[T], functions: Mapping[str, IndexFunc] = INDEXES) -> None:
+        self._store = store
         self._functions = functions
-        self._indexes: dict[str, dict[str, dict[Key, T]]] = {}
+        self._indexes: dict[str, Entries[T]] = {}
+        self._unfinished: dict[str, Entries[T]] = {}
+        """Being built in slices: kept current, but not asked yet."""
 
     def by(self, index: str, value: str) -> list[T]:
         """Return the objects under a value, sorted by namespace and name."""
@@ -128,7 +133,7 @@ class Indexer(Generic[T]):
 
     def update(self, old: T | None, new: T | None) -> None:
         """Take one difference of the store."""
-        for name, entries in self._indexes.items():
+        for name, entries in (*self._indexes.items(), *self._unfinished.items()):
             values = self._functions[name]
             if old is not None:
                 _discard(entries, values(old), key_of(old))
@@ -138,25 +143,40 @@ class Indexer(Generic[T]):
     def clear(self) -> None:
         """Forget everything: the store was replaced, and indexes are built again when asked for."""
         self._indexes.clear()
+        self._unfinished.clear()
 
-    def _built(self, index: str) -> dict[str, dict[Key, T]]:
+    async def prepare(self, index: str) -> None:
+        """Build an index in slices, so that the first question stops nobody for long."""
+        if index in self._indexes:
+            return
+        values = self._functions[index]
+        entries = self._unfinished[index] = {}
+        pace = Pace()
+        for obj in tuple(self._store):
+            # One that was changed meanwhile has come in by `update`.
+            if self._store.get(*key_of(obj)) is obj:
+                _enter(entries, values(obj), obj)
+            await pace.breathe()
+        if self._unfinished.get(index) is entries:
+            self._indexes[index] = self._unfinished.pop(index)
+
+    def _built(self, index: str) -> Entries[T]:
         entries = self._indexes.get(index)
         if entries is None:
             values = self._functions[index]
-            entries = {}
-            for obj in self._objects():
+            entries = self._indexes[index] = {}
+            for obj in self._store:
                 _enter(entries, values(obj), obj)
-            self._indexes[index] = entries
         return entries
 
 
-def _enter(entries: dict[str, dict[Key, T]], values: Iterable[str], obj: T) -> None:
+def _enter(entries: Entries[T], values: Iterable[str], obj: T) -> None:
     key = key_of(obj)
     for value in values:
         entries.setdefault(value, {})[key] = obj
 
 
-def _discard(entries: dict[str, dict[Key, T]], values: Iterable[str], key: Key) -> None:
+def _discard(entries: Entries[T], values: Iterable[str], key: Key) -> None:
     for value in values:
         found = entries.get(value)
         if found is not None:

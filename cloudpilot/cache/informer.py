@@ -48,7 +48,7 @@ class Informer(Generic[T]):
         self.kind = kind
         self.stats = InformerStats()
         self._store: Store[Any] = Store()
-        self._indexer: Indexer[Any] = Indexer(lambda: self._store)
+        self._indexer: Indexer[Any] = Indexer(self._store)
         self._handlers: tuple[Handler, ...] = ()
         self._listed = False
         source: ObjectListWatch[Any] = ObjectListWatch(
@@ -105,6 +105,10 @@ class Informer(Generic[T]):
     def by(self, index: str, value: str) -> Sequence[T]:
         """Return the objects under a value of one of `INDEXES`, from memory, sorted."""
         return self._indexer.by(index, value)
+
+    async def prepare(self, index: str) -> None:
+        """Build an index before it is asked, without keeping others waiting."""
+        await self._indexer.prepare(index)
 
     async def replace(
         self, items: Sequence[T], raws: Mapping[Key, msgspec.Raw] | None = None

@@ -86,6 +86,16 @@ def kinds_near(kind: str) -> frozenset[str]:
     return frozenset(near)
 
 
+async def prepare(mirror: Mirror, kind: str) -> None:
+    """Build the large indexes that `related` asks for an object of a kind."""
+    for source in _naming(kind):
+        await mirror[source].prepare(index_of(kind))
+    for child in _descendants(kind):
+        await mirror[child].prepare("owner")
+    if "Service" in kinds_near(kind):
+        await mirror["Pod"].prepare("label")
+
+
 def _descendants(kind: str) -> set[str]:
     found = set(_CHILDREN.get(kind, ()))
     return found.union(*(_descendants(child) for child in found))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -147,16 +149,58 @@ def test_bindings_are_found_by_role_and_account() -> None:
 def test_an_index_nobody_asked_for_is_not_built() -> None:
     read: list[str] = []
 
-    def objects() -> list[Any]:
-        read.append("all")
-        return [decoded("Pod", "a", "shop", **POD)]
+    def node(pod: Any) -> list[str]:
+        read.append(pod.name)
+        return [pod.spec.node_name]
 
-    indexer: Indexer[Any] = Indexer(objects)
-    indexer.update(None, decoded("Pod", "b", "shop", **POD))
+    store: Store[Any] = Store()
+    indexer: Indexer[Any] = Indexer(store, {"node": node})
+    pod = decoded("Pod", "a", "shop", **POD)
+    indexer.update(store.upsert(pod), pod)
     assert read == []
-    assert [pod.name for pod in indexer.by("node", "n-1")] == ["a"]
+    assert indexer.by("node", "n-1") == [pod]
     assert indexer.by("node", "n-2") == []
-    assert read == ["all"]
+    assert read == ["a"]
+
+
+def slow_node(pod: Any) -> list[str]:
+    """Slow enough for several slices on any machine."""
+    time.sleep(0.0002)
+    return [pod.spec.node_name]
+
+
+async def test_an_index_is_built_in_slices_while_the_store_changes() -> None:
+    store: Store[Any] = Store()
+    indexer: Indexer[Any] = Indexer(store, {"node": slow_node})
+    for number in range(300):
+        store.upsert(decoded("Pod", f"p-{number}", "shop", spec={"nodeName": "old"}))
+    building = asyncio.create_task(indexer.prepare("node"))
+    changed = 0
+    while not building.done():
+        await asyncio.sleep(0)
+        first, last = (f"p-{changed}", f"p-{299 - changed}")
+        moved = decoded("Pod", first, "shop", spec={"nodeName": "new"})
+        indexer.update(store.upsert(moved), moved)
+        indexer.update(store.remove(("shop", last)), None)
+        changed += 1
+    for node in ("old", "new"):
+        expected = [pod for pod in store.list() if pod.spec.node_name == node]
+        assert indexer.by("node", node) == expected
+    assert changed > 1
+
+
+async def test_a_store_that_is_replaced_meanwhile_leaves_no_old_entries() -> None:
+    store: Store[Any] = Store()
+    indexer: Indexer[Any] = Indexer(store, {"node": slow_node})
+    for number in range(300):
+        store.upsert(decoded("Pod", f"p-{number}", "shop", spec={"nodeName": "old"}))
+    building = asyncio.create_task(indexer.prepare("node"))
+    await asyncio.sleep(0)
+    tuple(store.replace([decoded("Pod", "p-1", "shop", spec={"nodeName": "new"})]))
+    indexer.clear()
+    await building
+    assert indexer.by("node", "old") == []
+    assert [pod.name for pod in indexer.by("node", "new")] == ["p-1"]
 
 
 NAMES = st.sampled_from("abcd")
@@ -171,7 +215,7 @@ class IndexMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.store: Store[Any] = Store()
-        self.indexer: Indexer[Any] = Indexer(lambda: self.store)
+        self.indexer: Indexer[Any] = Indexer(self.store)
         for index in INDEXES:
             self.indexer.by(index, "")
 
