@@ -117,6 +117,7 @@ class DriftCheck:
             return
         finally:
             self._touched = None
+        self._reflector.stats.comparisons += 1
         live = self._reflector.state.status is SyncStatus.LIVE
         if missed and live and self._reflector.stats.lists == lists:
             self._incurable |= missed

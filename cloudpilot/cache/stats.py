@@ -19,6 +19,8 @@ class InformerStats:
     """How often the server had forgotten the version to go on from (410)."""
     errors: int = 0
     """How many attempts to list or watch failed otherwise."""
+    comparisons: int = 0
+    """How often the content was compared with the server's."""
     drifts: int = 0
     """How often the content was found to differ from the server's."""
     unreadable: int = 0
