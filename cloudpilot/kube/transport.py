@@ -15,6 +15,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from kubernetes.aio.client.rest import RESTClientObject
 
+from cloudpilot.errors import ClusterUnavailable
 from cloudpilot.kube.access import Access
 from cloudpilot.kube.address import GuardedResolver
 from cloudpilot.kube.guard import check_read, check_write
@@ -66,9 +67,11 @@ class Transport:
         self._access = access
         self._connect_seconds = connect_seconds
         self._sessions: dict[Pool, aiohttp.ClientSession] = {}
+        self._closed = False
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection, for good."""
+        self._closed = True
         sessions, self._sessions = self._sessions, {}
         for session in sessions.values():
             await session.close()
@@ -79,9 +82,12 @@ class Transport:
         """Send a request and return the answer's head; its body is still to be read.
 
         Raises:
-            ClusterUnavailable: the credential cannot be refreshed.
+            ClusterUnavailable: it was closed, or the credential cannot be refreshed.
             aiohttp.ClientError, TimeoutError, ConnectionError: it was not answered.
         """
+        headers = await self._headers(outgoing)
+        if self._closed:  # by a late caller: what it opened nobody would close
+            raise ClusterUnavailable("the cluster was disconnected")
         configuration = self._access.configuration
         extra: dict[str, Any] = {}
         if configuration.tls_server_name:
@@ -91,7 +97,7 @@ class Transport:
             configuration.host.rstrip("/") + outgoing.path,
             params=outgoing.query,
             data=outgoing.body,
-            headers=await self._headers(outgoing),
+            headers=headers,
             allow_redirects=False,
             proxy=configuration.proxy,
             timeout=aiohttp.ClientTimeout(

@@ -6,6 +6,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 
+import pytest
+
+from cloudpilot.errors import ClusterUnavailable
 from cloudpilot.kube.access import direct
 from cloudpilot.kube.client import KubeClient
 from tests.cloudpilot.kube.asking import NODES, client_of
@@ -100,3 +103,15 @@ async def test_requests_are_counted_by_verb_and_outcome() -> None:
         ("PROBE", "error"): 1,
     }
     await client.close()
+
+
+async def test_closed_client_opens_nothing_again() -> None:
+    async with ScriptedServer(lambda _asked: Reply({})) as server:
+        client = client_of(server.url)
+        await _ask(client, NODES)
+        await client.close()
+        with pytest.raises(ClusterUnavailable, match="disconnected"):
+            await _ask(client, NODES)
+        with pytest.raises(ClusterUnavailable, match="disconnected"):
+            await read(client)
+        assert len(server.requests) == 1
