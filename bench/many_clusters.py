@@ -15,14 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.processes import ROOT, Server, serving
+from tests.processes import ROOT, serving
 
 REQUESTS = 2000
 TURNS = 3
@@ -56,6 +56,10 @@ class Rest:
         assert parts.hostname is not None
         self._connection = HTTPConnection(parts.hostname, parts.port, timeout=60)
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
 
     def get(self, path: str) -> Any:
         """Return the data at a path."""
@@ -112,8 +116,12 @@ def fleet(clusters: int) -> Iterator[Fleet]:
 
 def measure(folder: Path, clusters: int, dead: int, turns: int = TURNS) -> Figures:
     """Register the clusters with a service of their own in this folder, kill some, measure."""
-    with fleet(clusters) as played, serving(folder, "--mode", "server") as server:
-        rest = _connected(server, played)
+    with (
+        fleet(clusters) as played,
+        serving(folder, "--mode", "server") as server,
+        closing(Rest(server.address, server.token)) as rest,
+    ):
+        _register(rest, played)
         away = range(clusters - dead, clusters)
         alive, gone = played.names[: clusters - dead], played.names[clusters - dead :]
         figures = Figures()
@@ -129,12 +137,10 @@ def measure(folder: Path, clusters: int, dead: int, turns: int = TURNS) -> Figur
         return figures
 
 
-def _connected(server: Server, played: Fleet) -> Rest:
-    rest = Rest(server.address, server.token)
+def _register(rest: Rest, played: Fleet) -> None:
     for registration in played.registrations:
         rest.post("/clusters", registration)
     _until(lambda: set(rest.states().values()) == {"synced"})
-    return rest
 
 
 def _p99(rest: Rest, names: Sequence[str]) -> float:

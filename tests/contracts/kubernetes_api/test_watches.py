@@ -139,6 +139,13 @@ async def test_too_old_a_version_is_an_error_event_in_a_200_stream(server: Serve
     assert rest == []
 
 
+async def test_watch_from_the_future_hears_nothing(server: Server, path: str):
+    params = {"resourceVersion": str(10**12), "timeoutSeconds": "2"}
+    async with server.watch(path, **params) as watch:
+        await server.create(path, config_map("unheard"))
+        assert await watch.rest() == []
+
+
 async def test_timeout_ends_the_stream_in_good_order(server: Server, path: str):
     version = await version_of(server, path)
     async with server.watch(path, resourceVersion=version, timeoutSeconds="1") as watch:
