@@ -38,10 +38,11 @@ from cloudpilot.kube.objects.workload import DaemonSet, Deployment, StatefulSet
 SERVICE_NAME_LABEL = "kubernetes.io/service-name"
 
 
-def references(obj: KubeObject) -> Iterator[Reference]:
-    """Yield everything an object names."""
+def references(obj: KubeObject, kind: str | None = None) -> Iterator[Reference]:
+    """Yield everything an object names; with a kind, all of that kind and perhaps more."""
     for referrer in REFERRERS.get(type(obj), ()):
-        yield from referrer.find(obj)
+        if kind is None or kind in referrer.kinds:
+            yield from referrer.find(obj)
 
 
 def _governing_service(obj: StatefulSet) -> Iterator[Reference]:

@@ -35,6 +35,9 @@ _CHILDREN = {
 """What controllers make of what."""
 _ORDER = {relation: number for number, relation in enumerate(RelationType)}
 _MOST_NOTES = 5
+_MOST_READ = 200
+"""Of more objects of one kind that name the same, it is not looked up how: every pod of a cluster
+may use one ConfigMap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,10 +206,15 @@ class _Walk:
 
     def _named_by(self, kind: str, value: str) -> Iterator[Relation]:
         for source in _naming(kind):
-            for obj in self._informer(source).by(index_of(kind), value):
-                for one in references(obj):
+            relation: RelationType | None = None
+            for number, obj in enumerate(self._informer(source).by(index_of(kind), value)):
+                if relation is not None and number >= _MOST_READ:
+                    yield self._edge(relation, source, obj)
+                    continue
+                for one in references(obj, kind):
                     if one.kind == kind and one.value == value:
-                        yield self._edge(one.relation.inverse, source, obj, one.note)
+                        relation = one.relation.inverse
+                        yield self._edge(relation, source, obj, one.note)
 
     def _owners(self, obj: KubeObject) -> Iterator[Relation]:
         """Yield the owners up to the top."""
