@@ -61,11 +61,13 @@ def _told(question: Question, result: Result) -> str:
     rows = result.rows
     if not rows:
         head = f"Nothing that was seen changed {where} in the last {period}."
-        return "\n".join(part for part in (head, _blind(result), _rest(question, result)) if part)
+        return "\n".join(
+            part for part in (head, _blind(result), say.rest(question, result)) if part
+        )
     total = result.data.get("total", len(rows))
     head = f"{total} change{'s' if total != 1 else ''} {where} in the last {period}, newest first:"
     lines = [f"- {fleet.of_cluster(row, result)}{_line(row)}" for row in rows[:_MOST_ROWS]]
-    parts = (head, *lines, _blind(result), _rest(question, result))
+    parts = (head, *lines, _blind(result), say.rest(question, result))
     return "\n".join(part for part in parts if part)
 
 
@@ -89,11 +91,8 @@ def _value(value: Any) -> str:
 
 def _blind(result: Result) -> str:
     """Say for which periods nothing can be known."""
-    gaps = result.data.get("gaps") or []
+    listed = result.data.get("gaps") or []
+    gaps = result.count("gaps") if result.merged else len(listed)
     if not gaps:
         return ""
-    return f"Nothing is known of {len(gaps)} period(s) in which the cluster was not watched."
-
-
-def _rest(question: Question, result: Result) -> str:
-    return say.rest(question, result)
+    return f"There {'is 1 gap' if gaps == 1 else f'are {gaps} gaps'} in which nobody watched."

@@ -62,7 +62,9 @@ class ClusterShare(Shape):
     total: int
     """How many of its objects match."""
     counts: dict[str, int]
-    """Further totals of its answer, such as `failing`."""
+    """Further totals of its answer, such as `failing`; of its other lists, the lengths."""
+    note: str | None
+    """What its answer says of itself, such as why it is not whole."""
 
 
 class ClusterProblem(Shape):
@@ -263,7 +265,8 @@ class _Table:
             if self._truncated:
                 self._next = f"{cluster}/{following if taken else ''}"
         else:
-            self._truncated = len(taken) < self._shares[-1].total
+            total, own = self._shares[-1].total, getattr(answer, "truncated", False)
+            self._truncated = own or len(taken) < total
 
     def merged(self) -> Merged:
         """Return the table.
@@ -309,10 +312,11 @@ def _share(cluster: str, answer: BaseModel, is_list: bool) -> ClusterShare:
     fresh = answer if isinstance(answer, Fresh) else None
     counts: dict[str, int] = {}
     if is_list:
+        values = {name: getattr(answer, name) for name in type(answer).model_fields}
         counts = {
-            name: value
-            for name in type(answer).model_fields
-            if type(value := getattr(answer, name)) is int and name != "shown"
+            name: len(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if type(value) in (int, list) and name not in ("shown", "items", "missing")
         }
     rows = len(answer.items) if is_list else 1  # type: ignore[attr-defined]
     return ClusterShare(
@@ -322,6 +326,7 @@ def _share(cluster: str, answer: BaseModel, is_list: bool) -> ClusterShare:
         missing=fresh.missing if fresh else [],
         total=counts.pop("total", rows),
         counts=counts,
+        note=getattr(answer, "note", None),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from fastapi import FastAPI
 
 from api import operations
 from api.operations import across_path
+from cloudpilot.clusters import Cluster
 from cloudpilot.context import Door
 from cloudpilot.errors import CloudPilotError
 from cloudpilot.monitor.shapes import Shape
@@ -64,6 +66,24 @@ def test_a_read_has_a_second_route_with_a_typed_table(app: FastAPI, operation: O
     assert "cluster" not in parameters
 
 
+async def test_every_example_works_on_all_clusters(
+    client: httpx.AsyncClient, shop_cluster: Cluster, subtests: pytest.Subtests
+) -> None:
+    for operation in SPANNING:
+        path, values = across_path(operation), dict(operation.example)
+        for name in operation.path_params:
+            path = path.replace(f"{{{name}}}", str(values.pop(name)))
+        query = {
+            name: value if isinstance(value, str) else json.dumps(value)
+            for name, value in values.items()
+        }
+        with subtests.test(operation.name):
+            answer = data_of(await client.get(path, params=query))
+            assert clusters_of(answer) == ["demo"]
+            assert answer["errors"] == []
+            assert {row["cluster"] for row in answer["items"]} <= {"demo"}
+
+
 async def test_every_cluster_is_asked_unless_some_are_named(
     client: httpx.AsyncClient, fleet: dict[str, SimulatedCluster]
 ) -> None:
@@ -96,7 +116,7 @@ async def test_wrong_clusters_are_refused(
 async def test_pages_go_over_cluster_borders(
     client: httpx.AsyncClient, fleet: dict[str, SimulatedCluster]
 ) -> None:
-    page = {"namespace": "default", "limit": 2}
+    page: dict[str, Any] = {"namespace": "default", "limit": 2}
     first = data_of(await client.get(PODS, params=page))
     assert (first["total"], first["shown"], first["truncated"]) == (6, 2, True)
     second = data_of(await client.get(PODS, params={**page, "after": first["next"]}))

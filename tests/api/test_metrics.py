@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -165,5 +166,5 @@ async def test_no_secret_is_among_the_labels(
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE"])
 async def test_metrics_are_read_only(client: httpx.AsyncClient, method: str) -> None:
-    body = {} if method == "DELETE" else {"json": {}}
+    body: dict[str, Any] = {} if method == "DELETE" else {"json": {}}
     error_of(await client.request(method, "/metrics", **body), 405)
