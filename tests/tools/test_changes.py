@@ -11,10 +11,11 @@ import pytest
 from cloudpilot.clusters import Cluster
 from cloudpilot.context import CallContext
 from cloudpilot.errors import InvalidArguments, NotFound
+from cloudpilot.monitor.change_shapes import ChangeRow
 from cloudpilot.runtime import Runtime
 from simulator import SimulatedCluster
 from tests.simulator.client import client_of, scale
-from tools.changes import ChangeList, ChangeRow, PastObject
+from tools.changes import ChangeList, PastObject
 
 Ask = Callable[..., Awaitable[ChangeList]]
 BAD = "registry.example.com/shop/storefront:4.12.0-rc1"

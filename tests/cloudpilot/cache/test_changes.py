@@ -161,7 +161,7 @@ def test_content_of_a_config_map_is_told_without_itself() -> None:
 
 
 def test_leader_elections_are_noise() -> None:
-    leader = {"f:annotations": {"f:control-plane.alpha.kubernetes.io/leader": {}}}
+    leader: dict[str, Any] = {"f:annotations": {"f:control-plane.alpha.kubernetes.io/leader": {}}}
     managed = [{"manager": "m", "time": LONG_AGO, "fieldsV1": {"f:metadata": leader}}]
     old = {"metadata": {"name": "lock", "resourceVersion": "1"}}
     new = {"metadata": {"name": "lock", "resourceVersion": "2"}}

@@ -24,7 +24,7 @@ def entry(manager: str, time: str, fields: dict[str, Any], subresource: str = ""
 
 
 def containers(name: str, *fields: str) -> dict[str, Any]:
-    item = {".": {}, **{f"f:{field}": {} for field in fields}}
+    item: dict[str, Any] = {".": {}, **{f"f:{field}": {} for field in fields}}
     key = f"k:{json.dumps({'name': name})}"
     return {"f:spec": {"f:template": {"f:spec": {"f:containers": {key: item}}}}}
 
@@ -70,7 +70,7 @@ def test_nearest_manager_stands_in_for_an_unknown_owner() -> None:
 
 
 def test_writers_of_the_status_do_not_count() -> None:
-    status = {"f:status": {"f:replicas": {}}}
+    status: dict[str, Any] = {"f:status": {"f:replicas": {}}}
     found = managed(entry("kube-controller-manager", "2026-01-01T10:00:00Z", status, "status"))
     assert found.newest() is None
     assert found.of(IMAGE) is None
@@ -96,6 +96,7 @@ def test_odd_bookkeeping_owns_nothing(raw: bytes | None) -> None:
 
 
 def test_leader_election_is_recognised() -> None:
-    leader = {"f:metadata": {"f:annotations": {"f:control-plane.alpha.kubernetes.io/leader": {}}}}
+    annotations: dict[str, Any] = {"f:control-plane.alpha.kubernetes.io/leader": {}}
+    leader = {"f:metadata": {"f:annotations": annotations}}
     assert managed(entry("controller", "2026-01-01T10:00:00Z", leader)).only_elects()
     assert not managed(entry("kubectl", "2026-01-01T10:00:00Z", {"f:data": {}})).only_elects()
