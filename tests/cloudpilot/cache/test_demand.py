@@ -69,7 +69,7 @@ async def test_idle_kind_stops_silently_and_starts_anew(simulated: SimulatedClus
         if delta.new is None:
             gone.append(delta.old.name)
 
-    async with mirrored(simulated.url, simulated.token, idle_seconds=0.3) as mirror:
+    async with mirrored(simulated.url, simulated.token, idle_seconds=3) as mirror:
         mirror.add_handler(listen)
         assert await mirror.wait_settled(10, [*ALWAYS, "ServiceAccount"])
         watches = simulated.open_watches
