@@ -1,14 +1,14 @@
 """A process of its own that changes pods of a cluster at a steady rate until it is ended.
 
-Each change turns a condition of one pod's status, round and round over all pods, as a controller of
-readiness gates would.
+It then prints how many changes a second the API server has taken. Each change turns a condition of
+one pod's status, round and round over all pods, as a controller of readiness gates would.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import itertools
+import signal
 import sys
 import tempfile
 import time
@@ -31,8 +31,12 @@ def client(kubeconfig: Path) -> Api:
         return Api(cluster["server"], user["token"], Path(authority.name))
 
 
-async def change(api: Api, per_second: float) -> None:
-    """Change pods for ever; when the API server is slower than the rate, at its speed."""
+async def change(api: Api, per_second: float, ended: asyncio.Event) -> float:
+    """Change pods until told to end; when the API server is slower than the rate, at its speed.
+
+    Returns:
+        How many changes a second were begun.
+    """
     rows = (await api.get("/api/v1/pods", limit=2000))["items"]
     paths = [
         f"/api/v1/namespaces/{row['metadata']['namespace']}/pods/{row['metadata']['name']}/status"
@@ -40,22 +44,30 @@ async def change(api: Api, per_second: float) -> None:
     ]
     began = time.perf_counter()
     pending: set[asyncio.Task[object]] = set()
-    for number, path in enumerate(itertools.cycle(paths)):
+    number = 0
+    while not ended.is_set():
+        path = paths[number % len(paths)]
         await asyncio.sleep(max(0.0, began + number / per_second - time.perf_counter()))
         value = "True" if (number // len(paths)) % 2 else "False"
         condition = {"type": "bench.example.com/turn", "status": value, "reason": "Bench"}
         body = {"status": {"conditions": [condition]}}
+        number += 1
         task = asyncio.create_task(api.request("PATCH", path, json=body, headers=STRATEGIC))
         pending.add(task)
         task.add_done_callback(pending.discard)
         if len(pending) > 32:
             await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+    rate = number / (time.perf_counter() - began)
+    await asyncio.gather(*pending)
+    return rate
 
 
 async def main(kubeconfig: Path, per_second: float) -> None:
-    """Change pods as the user of a kubeconfig."""
+    """Change pods as the user of a kubeconfig, until SIGTERM."""
+    ended = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     async with client(kubeconfig) as api:
-        await change(api, per_second)
+        sys.stdout.write(str(await change(api, per_second, ended)))
 
 
 if __name__ == "__main__":

@@ -33,31 +33,48 @@ class Steady:
     longest_pause: float
     cpu_share: float
     """Of one core, the answers to the measuring itself included."""
+    changes_per_second: float
+    """What the API server really took."""
 
 
 async def measure(service: Service, kubeconfig: Path, per_second: float, rounds: int) -> Steady:
     """Measure while another process changes pods."""
-    async with client(kubeconfig) as api, _marker(api), changing(kubeconfig, per_second):
+    async with (
+        client(kubeconfig) as api,
+        _marker(api),
+        changing(kubeconfig, per_second) as changes,
+    ):
         await asyncio.sleep(_SETTLE_SECONDS)
         since, began, cpu = time.time(), time.perf_counter(), cpu_seconds(service.pid)
         lags = [await _lag(service, api, working=bool(number % 2)) for number in range(rounds)]
         share = (cpu_seconds(service.pid) - cpu) / (time.perf_counter() - began)
-        return Steady(sorted(lags), service.longest_pause(since), share)
+        pause = service.longest_pause(since)
+    return Steady(sorted(lags), pause, share, changes.per_second)
+
+
+@dataclass
+class Changes:
+    """What the process that changes pods has done; known once it has ended."""
+
+    per_second: float = 0.0
 
 
 @asynccontextmanager
-async def changing(kubeconfig: Path, per_second: float) -> AsyncIterator[None]:
+async def changing(kubeconfig: Path, per_second: float) -> AsyncIterator[Changes]:
     """Have another process change pods while the block runs."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.changes", str(kubeconfig), str(per_second)), cwd=ROOT
+        *(sys.executable, "-m", "bench.changes", str(kubeconfig), str(per_second)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
     )
+    changes = Changes()
     try:
-        yield
-        assert process.returncode is None, "the changes ended early"
+        yield changes
     finally:
         if process.returncode is None:
             process.terminate()
-        await process.wait()
+        said, _ = await process.communicate()
+    changes.per_second = float(said)
 
 
 @asynccontextmanager
