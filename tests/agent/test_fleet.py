@@ -20,6 +20,7 @@ from cloudpilot.operation import Effect, Scope
 from cloudpilot.runtime import Runtime
 from simulator import SimulatedCluster
 from tests.agent.conversation import ME, ask, assistant_with, only
+from tests.cloudpilot.waiting import eventually
 from tests.fleets import EMPTY, add_pods, connected, lost
 
 Fleet = dict[str, SimulatedCluster]
@@ -118,6 +119,21 @@ async def test_why_a_pod_fails_somewhere_is_read_in_its_own_cluster(
     text = await answer(runtime, "why is cart failing in all clusters?")
     assert "Pod shop/cart-" in text
     assert "of cluster north is CrashLoopBackOff" in text
+
+
+async def test_what_changed_is_told_of_all_clusters(runtime: Runtime, fleet: Fleet) -> None:
+    fleet["north"].store.edit("deployments.apps", "storefront", "shop", _scale)
+    journal = runtime.clusters.get("north").journal
+    await eventually(lambda: journal.stats.entries)
+    text = await answer(runtime, "what changed in all clusters in the last hour?")
+    assert "in 2 clusters in the last 1h, newest first:" in text
+    assert "- north: " in text
+    assert "Deployment shop/storefront: replicas" in text
+    assert "Did not answer: west" in text
+
+
+def _scale(deployment: dict[str, Any]) -> None:
+    deployment["spec"]["replicas"] += 1
 
 
 async def test_clusters_are_listed_with_the_reason_of_a_lost_one(

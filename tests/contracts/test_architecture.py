@@ -42,7 +42,7 @@ BREACHES = {
     "simulator/planted.py": "import cloudpilot.errors",
     "agent/planted.py": "import agent.runs\nimport fastapi\nimport starlette",
     "api/planted.py": "import sqlalchemy\nimport kubernetes",
-    "cloudpilot/kube/planted.py": "import cloudpilot.runtime",
+    "cloudpilot/kube/planted.py": "import cloudpilot.runtime\nimport prometheus_client",
     "agent/runs.py": "import agent.planted",
 }
 """Appended to (new) files of a copy of the tree; every contract must notice one of them."""
