@@ -14,10 +14,10 @@ from cloudpilot.cache.delta import Delta
 from cloudpilot.cache.informer import Informer
 from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.kube.client import KubeClient
-from cloudpilot.kube.kinds import KINDS
+from cloudpilot.kube.kinds import KINDS, Kind
 from cloudpilot.kube.objects.extension import CustomResourceDefinition
 
-# An established definition is served a moment before, or after, discovery says so.
+# A server's discovery follows a definition some moments later.
 _TRIES_AFTER_SECONDS = (0.0, 1.0, 3.0, 9.0)
 
 
@@ -48,23 +48,26 @@ class Definitions:
         before, now = served_versions(delta.old), served_versions(delta.new)
         if kind is None or before == now:
             return
-        if not before:
-            self._spawn(self._appear(kind.name))
-            return
-        self._client.forget_version(kind)
-        informer = self._peek(kind.name)
-        if informer is not None:
-            # Its stream lasts as long as the server wishes; what it is now shows at the next one.
-            informer.reconnect()
+        if before:
+            self._client.forget_version(kind)
+            informer = self._peek(kind.name)
+            if informer is not None:
+                # Its stream lasts as long as the server wishes; the next one shows what it is now.
+                informer.reconnect()
+        if now:
+            self._spawn(self._follow(kind, changed=bool(before)))
 
-    async def _appear(self, name: str) -> None:
+    async def _follow(self, kind: Kind, *, changed: bool) -> None:
         for seconds in _TRIES_AFTER_SECONDS:
             await asyncio.sleep(seconds)
-            informer = self._peek(name)
-            if informer is None or informer.state.status is not SyncStatus.NOT_INSTALLED:
+            informer = self._peek(kind.name)
+            if informer is not None and informer.state.status is SyncStatus.NOT_INSTALLED:
+                self._client.forget_version(kind)
+                informer.retry_now()
+            elif changed:
+                self._client.forget_version(kind)
+            else:
                 return
-            self._client.forget_version(informer.kind)
-            informer.retry_now()
 
 
 def served_versions(definition: CustomResourceDefinition | None) -> frozenset[str]:
