@@ -92,7 +92,8 @@ class Journal:
             return
         item: Delta | Unseen | None = delta
         if delta.is_in_initial_list:
-            item = unseen_of(delta) if self._may_have_changed(delta) else None
+            watched = self._writer.times.last.get(delta.kind.name)
+            item = unseen_of(delta, watched) if self._may_have_changed(delta) else None
         elif is_noise(delta):
             return
         elif delta.raw is not None:
@@ -128,8 +129,9 @@ class Journal:
         Raises:
             DatabaseUnavailable: only what is in memory could be told; `recent` tells it.
         """
+        # Memory first: what is written meanwhile is then found in both, not in none.
+        unwritten = [entry for entry in self._writer.unwritten() if query.wants(entry, entry.time)]
         stored = await self._repository.entries(self.cluster, query)
-        unwritten = [entry for entry in self._writer.unwritten if query.wants(entry, entry.time)]
         merged = {entry.id: entry for entry in (*stored, *unwritten)}
         return _newest(merged.values(), query.limit)
 
@@ -153,10 +155,11 @@ class Journal:
 
     async def last_states(self, query: EntryQuery) -> list[LastState]:
         """Return pods that went away while they failed, the last ones first."""
-        stored = await self._repository.pods(self.cluster, query)
-        known = {pod.uid for pod in stored}
-        fresh = [p for p in self._writer.gone if p.uid not in known and query.wants(p, p.gone)]
-        return sorted((*stored, *fresh), key=lambda pod: pod.gone, reverse=True)[: query.limit]
+        fresh = {pod.uid: pod for pod in self._writer.gone if query.wants(pod, pod.gone)}
+        stored = {pod.uid: pod for pod in await self._repository.pods(self.cluster, query)}
+        return sorted((fresh | stored).values(), key=lambda pod: pod.gone, reverse=True)[
+            : query.limit
+        ]
 
     async def periods(self) -> list[Period]:
         """Return every time of watching that is remembered."""
@@ -207,7 +210,7 @@ class Journal:
 
     async def _take_unseen(self, item: Unseen, now: datetime) -> None:
         """Tell what happened to an object while nobody watched its kind."""
-        watched = self._writer.watched_before.get(item.kind.name)
+        watched = item.watched or self._writer.watched_before.get(item.kind.name)
         obj = item.object
         if item.pod is not None:
             told = self._failing.first_seen(item.pod, self._owner_of(obj), now)

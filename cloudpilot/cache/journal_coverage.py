@@ -34,6 +34,8 @@ class WatchTimes:
         self._next_id = next_id
         self._open: dict[str, Period] = {}
         self._closed: list[Period] = []
+        self.last: dict[str, datetime] = {}
+        """When each kind was seen being watched last."""
 
     def look(self, now: datetime, states: Mapping[str, SyncState]) -> None:
         """Take note of how the kinds stand now."""
@@ -44,6 +46,7 @@ class WatchTimes:
             period = self._open.get(name)
             if period is None:
                 period = Period(id=self._next_id(), kind=name, since=now, until=now)
+            self.last[name] = now
             self._open[name] = msgspec.structs.replace(period, until=max(now, period.until))
 
     def unsaved(self) -> list[Period]:

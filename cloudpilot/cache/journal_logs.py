@@ -26,6 +26,7 @@ _AT_ONCE = 2
 _MOST_WAITING = 200
 _MOST_KEPT = 200
 _NEVER_RAN = Tail(note="no container of it ever ran")
+_SWITCHED_OFF = Tail(note="reading logs is switched off")
 
 
 class LogTails:
@@ -43,8 +44,8 @@ class LogTails:
         """Ask for a pod's tail, unless it is there already."""
         pod = failing.pod
         uid = pod.metadata.uid
-        if failing_container(pod) is None:
-            failing.tail = _NEVER_RAN
+        if not self._per_minute or failing_container(pod) is None:
+            failing.tail = _NEVER_RAN if self._per_minute else _SWITCHED_OFF
             return
         if uid in self._fetched and self._fetched[uid][0] == restarts(pod):
             return

@@ -27,6 +27,8 @@ class Unseen:
     object: KubeObject
     manager: Manager | None
     """Who wrote it last; None where the object came without its bookkeeping."""
+    watched: datetime | None
+    """Until when its kind was watched before; None if not in this run."""
 
     @property
     def pod(self) -> Pod | None:
@@ -49,13 +51,19 @@ class Unseen:
         return [entry_about(self.kind, self.object, What.SPEC, written, who=who, message=text)]
 
 
-def unseen_of(delta: Delta) -> Unseen | None:
+def unseen_of(delta: Delta, watched: datetime | None) -> Unseen | None:
     """Keep of an initial delta what may matter; None for what cannot."""
     if delta.kind.name in IGNORED or delta.new is None:
         return None
     if isinstance(delta.new, Pod):
-        return Unseen(delta.kind, delta.new, None) if failure(delta.new) is not None else None
+        return Unseen(delta.kind, delta.new, None, watched) if _fails(delta.new) else None
     managed = ManagedFields(delta.raw)
     if managed.only_elects():
         return None
-    return Unseen(delta.kind, delta.new, managed.newest())
+    return Unseen(delta.kind, delta.new, managed.newest(), watched)
+
+
+def _fails(pod: Pod) -> bool:
+    if pod.status.phase == "Running" and all(c.ready for c in pod.status.container_statuses):
+        return False
+    return failure(pod) is not None

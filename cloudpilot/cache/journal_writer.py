@@ -9,11 +9,10 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 
 from cloudpilot.cache.journal_coverage import WatchTimes
 from cloudpilot.cache.journal_events import EventKeeper
@@ -60,7 +59,8 @@ class JournalWriter:
         events: EventKeeper,
     ) -> None:
         self.stats = JournalStats()
-        self.unwritten: deque[Entry] = deque()
+        self._waiting: deque[Entry] = deque()
+        self._writing: list[Entry] = []
         self.gone: deque[LastState] = deque(maxlen=_BATCH)
         self.times = WatchTimes(self.next_id)
         self.identity = ""
@@ -85,18 +85,20 @@ class JournalWriter:
 
     def add(self, entry: Entry) -> None:
         """Have an entry written soon; the oldest makes room if there are too many."""
-        self.unwritten.append(entry)
-        if len(self.unwritten) > self._settings.ring_entries:
-            self.unwritten.popleft()
-            self.stats.dropped += 1
+        self._waiting.append(entry)
         self.stats.entries += 1
-        self.stats.queued = len(self.unwritten)
-        if len(self.unwritten) >= _BATCH:
+        self._make_room()
+        if len(self._waiting) >= _BATCH:
             self._full_batch.set()
 
+    def unwritten(self) -> Iterator[Entry]:
+        """Yield what is not known to be in the database yet."""
+        yield from self._writing
+        yield from self._waiting
+
     def may_have_seen(self, kind: str) -> bool:
-        """Say whether a kind may have been watched before this run."""
-        return not self._recalled or kind in self.watched_before
+        """Say whether a kind may have been watched before it is listed now."""
+        return not self._recalled or kind in self.watched_before or kind in self.times.last
 
     async def recall(self) -> None:
         """Find out until when which kind was watched before; wait for a database that is down."""
@@ -150,31 +152,39 @@ class JournalWriter:
         """Write everything that waits, batch by batch."""
         self._full_batch.clear()
         while True:
-            entries = list(islice(self.unwritten, _BATCH))
+            entries = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
             occurrences = self._events.take(_BATCH)
             pods = list(self.gone)
             if not (entries or occurrences or pods):
                 return
+            self._writing = entries
             try:
                 await self._repository.write(self._cluster, entries, occurrences, pods)
                 self.stats.written += len(entries)
             except (DatabaseUnavailable, asyncio.CancelledError):
                 self._events.put_back(occurrences)
+                self._waiting.extendleft(reversed(entries))
                 raise
             except Exception:  # noqa: BLE001 - what the database refuses now it refuses for ever
                 logger.exception("journal of %s: a batch cannot be stored", self._cluster)
                 self.stats.dropped += len(entries) + len(occurrences)
-            self._forget(entries, pods)
+            finally:
+                self._writing = []
+                self._make_room()
+            self._forget(pods)
 
-    def _forget(self, entries: list[Entry], pods: list[LastState]) -> None:
+    def _make_room(self) -> None:
+        """Drop the oldest of what waits if it is too much."""
+        while len(self._waiting) > self._settings.ring_entries:
+            self._waiting.popleft()
+            self.stats.dropped += 1
+        self.stats.queued = len(self._waiting) + len(self._writing)
+
+    def _forget(self, pods: list[LastState]) -> None:
         """Take off the queue what was written, as far as it was not dropped meanwhile."""
-        last = entries[-1].id if entries else 0
-        while self.unwritten and self.unwritten[0].id <= last:
-            self.unwritten.popleft()
         written = {pod.uid for pod in pods}
         while self.gone and self.gone[0].uid in written:
             self.gone.popleft()
-        self.stats.queued = len(self.unwritten)
 
     async def _cover_and_prune(self) -> None:
         now = time.monotonic()

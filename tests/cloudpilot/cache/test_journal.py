@@ -183,6 +183,24 @@ async def test_what_happened_while_nobody_watched_is_told_as_far_as_it_shows(
         assert ends[-1] - ends[0] > timedelta(minutes=15)
 
 
+async def test_kind_that_was_idle_is_looked_at_for_what_it_missed(
+    shop: SimulatedCluster, path: Path
+) -> None:
+    about = EntryQuery(kind="Ingress", limit=1000, name="web")
+    async with journaled(shop, path) as journal:
+        kind = KINDS["Ingress"]
+        journal._writer.times.last["Ingress"] = shop.store.clock() - timedelta(hours=1)
+        created = (shop.store.clock() - timedelta(minutes=30)).isoformat()
+        for name, made in (("web", created), ("old", "2020-01-01T00:00:00Z")):
+            found = mirrored("Ingress", {"metadata": {"name": name, "creationTimestamp": made}})
+            journal.observe(Delta(kind, None, found, is_in_initial_list=True))
+        [entry] = await until_told(journal, What.CREATED, about)
+        assert "not watching" in entry.message
+        assert entry.time.isoformat() == created
+        everything = await told(journal, EntryQuery(kinds=("Ingress",)))
+        assert [item.name for item in everything] == ["web"]
+
+
 async def test_nothing_is_told_twice_after_a_kill(shop: SimulatedCluster, path: Path) -> None:
     async with journaled(shop, path) as journal:
         await roll_out(shop, BAD)
