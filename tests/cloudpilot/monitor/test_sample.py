@@ -181,7 +181,8 @@ async def test_pods_that_were_not_measured_yet_make_usage_unknown(
 async def test_cluster_that_went_away_is_not_sampled(
     shop_cluster: Cluster, shop: SimulatedCluster
 ) -> None:
-    await shop.stop()
+    shop.faults.fail(10_000, 503)
+    shop.faults.close_watches()
     states = shop_cluster.cache.states()
     await eventually(lambda: states["Pod"].status.value == "unreachable", 40)
     await eventually(lambda: states["Node"].status.value == "unreachable", 40)

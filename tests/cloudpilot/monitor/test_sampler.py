@@ -130,7 +130,8 @@ async def test_unreachable_cluster_leaves_a_gap_and_its_last_sample(
     sampler: Sampler, shop: SimulatedCluster, shop_cluster: Cluster, clock: Clock
 ) -> None:
     last = await sampler.sample_once()
-    await shop.stop()
+    shop.faults.fail(10_000, 503)
+    shop.faults.close_watches()
     states = shop_cluster.cache.states()
     kinds = ("Pod", "Node", "Namespace")
     await eventually(lambda: {states[kind].status.value for kind in kinds} == {"unreachable"}, 40)
