@@ -24,6 +24,7 @@ from tests.e2e.mirrored import Editor, access_through, mirroring
 from tests.fakes.chaos_proxy import BLACK_HOLE, CALM, HALF_OPEN, ChaosProxy, Weather
 
 KUBE_APISERVER = "kube-apiserver"
+pytestmark = pytest.mark.timeout(300)  # each wait in them is bounded by itself
 
 
 @pytest.fixture
@@ -99,7 +100,6 @@ async def test_black_holed_cluster_is_unreachable_and_heals(
     assert mirror.connection.state is ConnectionState.SYNCED
 
 
-@pytest.mark.timeout(240)
 async def test_silent_watches_are_given_up(
     control_plane: ControlPlane, proxy: ChaosProxy, mirror: Mirror, editor: Editor
 ) -> None:

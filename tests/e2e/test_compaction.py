@@ -18,6 +18,7 @@ from tests.e2e.mirrored import RULES, Editor, access_through, mirroring
 from tests.fakes.chaos_proxy import ChaosProxy
 
 PODS = "/api/v1/pods"
+pytestmark = pytest.mark.timeout(300)  # each wait in them is bounded by itself
 
 
 async def restart(control_plane: ControlPlane) -> None:
