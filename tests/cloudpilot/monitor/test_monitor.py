@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -34,7 +35,7 @@ from cloudpilot.kube.objects.workload import Deployment
 from cloudpilot.kube.pod_status import resources_of, summarize
 from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
 from cloudpilot.kube.timestamps import parse_time
-from cloudpilot.monitor.monitor import ClusterMonitor, is_ready
+from cloudpilot.monitor.monitor import OVERVIEW, ClusterMonitor, is_ready
 from simulator import SimulatedCluster
 from tests.cloudpilot.waiting import eventually
 
@@ -121,11 +122,11 @@ class MonitorMachine(RuleBasedStateMachine):
 
     @rule(listed=st.lists(pods(), max_size=6))
     def relist_pods(self, listed: list[Pod]) -> None:
-        self.mirror["Pod"].replace(listed)
+        asyncio.run(self.mirror["Pod"].replace(listed))
 
     @rule(listed=st.lists(nodes(), max_size=3))
     def relist_nodes(self, listed: list[Node]) -> None:
-        self.mirror["Node"].replace(listed)
+        asyncio.run(self.mirror["Node"].replace(listed))
 
     @invariant()
     def equals_a_recount(self) -> None:
@@ -220,7 +221,7 @@ async def test_unreachable_cluster_answers_from_memory_and_says_so(
     live = cluster.monitor.overview()
     simulated.faults.fail(10_000)
     simulated.faults.close_watches()
-    await eventually(lambda: len(cluster.monitor.overview().missing) == 9)
+    await eventually(lambda: len(cluster.monitor.overview().missing) == len(OVERVIEW))
     behind = cluster.monitor.overview()
     assert behind.stale
     assert {m.status for m in behind.missing} == {"unreachable"}
