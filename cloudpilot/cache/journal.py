@@ -141,8 +141,9 @@ class Journal:
 
     async def occurrences(self, query: EntryQuery) -> list[Occurrence]:
         """Return Events, the latest first."""
+        pending = self._events.pending()
         found = {item.key: item for item in await self._repository.occurrences(self.cluster, query)}
-        for item in self._events.pending():
+        for item in pending:
             if not query.wants(item, item.last):
                 continue
             old = found.get(item.key)

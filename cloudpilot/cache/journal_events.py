@@ -45,6 +45,7 @@ class EventKeeper:
     def __init__(self, owner_of: Callable[[str, str, str], Owner]) -> None:
         self._owner_of = owner_of
         self._pending: dict[Key, Occurrence] = {}
+        self._writing: list[Occurrence] = []
         self.dropped = 0
 
     def note(self, delta: Delta, now: datetime) -> None:
@@ -71,15 +72,17 @@ class EventKeeper:
             self.dropped += 1
 
     def pending(self) -> list[Occurrence]:
-        """Return what is not stored yet."""
-        return list(self._pending.values())
+        """Return what is not known to be stored yet."""
+        return [*self._writing, *self._pending.values()]
 
     def take(self, most: int) -> list[Occurrence]:
-        """Take out what is to be stored next."""
-        return [self._pending.pop(key) for key in list(self._pending)[:most]]
+        """Take out what is to be stored next; what was taken before is stored."""
+        self._writing = [self._pending.pop(key) for key in list(self._pending)[:most]]
+        return list(self._writing)
 
     def put_back(self, occurrences: list[Occurrence]) -> None:
         """Keep what could not be stored, unless the same happened again meanwhile."""
+        self._writing = []
         for item in occurrences:
             newer = self._pending.get(item.key)
             if newer is not None:

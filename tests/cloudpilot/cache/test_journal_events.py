@@ -53,6 +53,8 @@ def test_repetitions_add_up_before_they_are_stored() -> None:
     note(found, None, event(2, name="e2"))
     [kept] = found.take(10)
     assert (kept.count, kept.more) == (6, 6)
+    assert found.pending() == [kept]
+    assert found.take(10) == []
     assert found.pending() == []
 
 
