@@ -26,11 +26,11 @@ def _run() -> int:
     settings = arguments.configure(given)
     if given.command == "config":
         return output.show_config(settings)
-    if given.command != "serve":
-        return asyncio.run(_call(given, settings))
-    from api.server import run
+    if given.command == "serve":
+        from api import server
 
-    return run(serve(settings))
+        return server.run(serve(settings))
+    return asyncio.run(_call(given, settings))
 
 
 async def serve(settings: Settings) -> int:
@@ -67,10 +67,9 @@ async def _open(settings: Settings) -> AsyncIterator[Runtime]:
 
     async with AsyncExitStack() as stack:
         if settings.demo.enabled:
-            from simulator import SimulatedCluster
+            from simulator import SimulatedCluster as Demo
 
-            demo = SimulatedCluster(settings.demo.scene, settings.demo.speed)
-            await stack.enter_async_context(demo)
+            demo = await stack.enter_async_context(Demo(settings.demo.scene, settings.demo.speed))
         runtime = await stack.enter_async_context(Runtime.open(settings, toolsets()))
         if settings.demo.enabled:
             runtime.clusters.attach("demo", direct(demo.url, demo.token), ClusterSource.SIMULATED)
