@@ -34,6 +34,7 @@ _INFORMER = {
     "events": "Changes that came over watches.",
     "gone": "Times the server had forgotten the version to go on from (410).",
     "errors": "Attempts to list or watch that failed otherwise.",
+    "comparisons": "Times the mirror was compared with the server.",
     "drifts": "Times the mirror was found to differ from the server.",
     "unreadable": "Objects that were skipped because they make no sense.",
 }
