@@ -13,7 +13,6 @@ from enum import StrEnum
 from pathlib import Path
 
 from cloudpilot.cache.connection import Connection, ConnectionState
-from cloudpilot.cache.journal import Journal, Journals
 from cloudpilot.cache.mirror import Mirror
 from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.db.clusters import ClusterRepository, StoredCluster
@@ -24,14 +23,15 @@ from cloudpilot.errors import (
     InvalidArguments,
     NotFound,
 )
+from cloudpilot.journal.journal import Journal, Journals
 from cloudpilot.kube import access as kube_access
 from cloudpilot.kube.access import Access
 from cloudpilot.kube.client import KubeClient
 from cloudpilot.kube.kubeconfig import Credentials
-from cloudpilot.monitor.history import UsageHistory
 from cloudpilot.monitor.monitor import ClusterMonitor
-from cloudpilot.monitor.sampler import Sampler
 from cloudpilot.settings import KubernetesSettings
+from cloudpilot.usage.history import UsageHistory
+from cloudpilot.usage.sampler import Sampler
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from cloudpilot.cache.journal import Journals, system_clock
 from cloudpilot.clusters import Clusters, ClusterSource
 from cloudpilot.context import Actor, CallContext, Door, Origin
 from cloudpilot.db.audit import AuditLog
@@ -20,11 +19,12 @@ from cloudpilot.db.samples import SampleRepository
 from cloudpilot.db.sealing import Sealer
 from cloudpilot.db.session import Database
 from cloudpilot.errors import SettingsError
+from cloudpilot.journal.journal import Journals, system_clock
 from cloudpilot.kube import access as kube_access
-from cloudpilot.monitor.history import UsageHistory
 from cloudpilot.operation import Catalog, Toolset
 from cloudpilot.plans.planner import Plans
 from cloudpilot.settings import Mode, Settings
+from cloudpilot.usage.history import UsageHistory
 
 logger = logging.getLogger(__name__)
 

@@ -11,17 +11,17 @@ from msgspec.structs import replace
 from pydantic import BeforeValidator, Field, StringConstraints
 
 from cloudpilot.arguments import AnyNamespace, Limit, every_namespace, no_such
-from cloudpilot.cache.changes import IGNORED
-from cloudpilot.cache.journal import Journal
-from cloudpilot.cache.journal_coverage import gaps
-from cloudpilot.cache.journal_past import past_of
 from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.context import CallContext
 from cloudpilot.db.journal_records import Entry, EntryQuery, Occurrence, Period
 from cloudpilot.errors import DatabaseUnavailable, InvalidArguments
+from cloudpilot.journal.changes import IGNORED
+from cloudpilot.journal.coverage import gaps
+from cloudpilot.journal.journal import Journal
+from cloudpilot.journal.past import past_of
+from cloudpilot.journal.shapes import ChangeRow, CoverageGap, LastSeen, PastEvent, rows_of
 from cloudpilot.kube.kinds import ALWAYS, KINDS, Kind, find_kind
-from cloudpilot.monitor.change_shapes import ChangeRow, CoverageGap, LastSeen, PastEvent, rows_of
-from cloudpilot.monitor.moments import parse_moment
+from cloudpilot.moments import parse_moment
 from cloudpilot.monitor.shapes import Fresh
 from cloudpilot.operation import Toolset
 

@@ -12,11 +12,12 @@ from cloudpilot.arguments import AnyNamespace, Limit, every_namespace, no_such
 from cloudpilot.cache.reflector import SyncStatus
 from cloudpilot.context import CallContext
 from cloudpilot.errors import InvalidArguments, NotFound
-from cloudpilot.monitor.moments import parse_duration, parse_moment
-from cloudpilot.monitor.points import Point, gaps_between, join, widen
-from cloudpilot.monitor.sample import Sample, Scope
+from cloudpilot.moments import parse_duration, parse_moment
 from cloudpilot.monitor.shapes import Fresh, Shape
-from cloudpilot.monitor.usage import (
+from cloudpilot.operation import Toolset
+from cloudpilot.usage.points import Point, gaps_between, join, widen
+from cloudpilot.usage.sample import Sample, Scope
+from cloudpilot.usage.shapes import (
     ClaimRow,
     Subject,
     UsageRow,
@@ -28,7 +29,6 @@ from cloudpilot.monitor.usage import (
     usage_known,
     usage_row,
 )
-from cloudpilot.operation import Toolset
 
 toolset = Toolset("metrics")
 

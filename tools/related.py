@@ -9,13 +9,13 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from cloudpilot.arguments import Namespace, no_such
-from cloudpilot.cache.glance import glance, is_ready
 from cloudpilot.cache.mirror import Mirror
 from cloudpilot.cache.reflector import SyncStatus
-from cloudpilot.cache.related import Relation, kinds_near, prepare, related
-from cloudpilot.cache.selection import selected
 from cloudpilot.context import CallContext
 from cloudpilot.errors import InvalidArguments
+from cloudpilot.graph.glance import glance, is_ready
+from cloudpilot.graph.related import Relation, kinds_near, prepare, related
+from cloudpilot.graph.selection import selected
 from cloudpilot.kube.kinds import KINDS, Kind, find_kind
 from cloudpilot.kube.objects.service import Service
 from cloudpilot.monitor.shapes import Fresh, Shape

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from cloudpilot.cache.pace import Pace
-from cloudpilot.cache.references import REFERRERS
-from cloudpilot.cache.relation import HOST, Referrer
 from cloudpilot.cache.store import Key, Store, key_of
 from cloudpilot.kube.objects import gateway_api, istio
 from cloudpilot.kube.objects.meta import KubeObject
 from cloudpilot.kube.objects.network import Ingress
+from cloudpilot.kube.references.references import REFERRERS
+from cloudpilot.kube.references.relation import HOST, Referrer
 
 T = TypeVar("T", bound=KubeObject)
 

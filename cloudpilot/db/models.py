@@ -247,7 +247,7 @@ class JournalCoverageRow(Base):
 
 
 class SampleRow(Base):
-    """A packed block of usage samples (see `cloudpilot.monitor.blocks`)."""
+    """A packed block of usage samples (see `cloudpilot.usage.blocks`)."""
 
     __tablename__ = "samples"
 

@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from cloudpilot.cache.journal import Journal
 from cloudpilot.clusters import ClusterSource
 from cloudpilot.context import Actor, Door
+from cloudpilot.journal.journal import Journal
 from cloudpilot.kube.access import instant
 from cloudpilot.runtime import Runtime
 from cloudpilot.settings import KubernetesSettings, Settings

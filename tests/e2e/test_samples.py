@@ -12,9 +12,9 @@ from cloudpilot.clusters import Cluster, ClusterSource
 from cloudpilot.db.samples import SampleRepository
 from cloudpilot.db.session import Database
 from cloudpilot.kube.access import instant
-from cloudpilot.monitor.history import UsageHistory
-from cloudpilot.monitor.sample import Scope
 from cloudpilot.settings import KubernetesSettings, SamplesSettings
+from cloudpilot.usage.history import UsageHistory
+from cloudpilot.usage.sample import Scope
 from tests.cloudpilot.waiting import eventually
 from tests.controlplane.cluster import ControlPlane
 

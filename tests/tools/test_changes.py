@@ -11,7 +11,7 @@ import pytest
 from cloudpilot.clusters import Cluster
 from cloudpilot.context import CallContext
 from cloudpilot.errors import InvalidArguments, NotFound
-from cloudpilot.monitor.change_shapes import ChangeRow
+from cloudpilot.journal.shapes import ChangeRow
 from cloudpilot.runtime import Runtime
 from simulator import SimulatedCluster
 from tests.simulator.client import client_of, scale

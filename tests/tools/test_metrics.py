@@ -11,8 +11,8 @@ import pytest
 from cloudpilot.clusters import Cluster
 from cloudpilot.context import CallContext
 from cloudpilot.errors import ClusterForbidden, InvalidArguments, NotFound
-from cloudpilot.monitor.sample import FIELDS
 from cloudpilot.runtime import Runtime
+from cloudpilot.usage.sample import FIELDS
 from simulator import SimulatedCluster
 from tests.cloudpilot.ticking import START, Clock
 from tests.cloudpilot.waiting import eventually

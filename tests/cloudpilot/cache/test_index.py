@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from cloudpilot.cache.index import INDEXES, Indexer
 from cloudpilot.cache.store import Store
 from cloudpilot.kube.kinds import KINDS
-from tests.cloudpilot.cache.graph import decoded
+from tests.cloudpilot.graph.decoding import decoded
 
 POD: dict[str, Any] = {
     "spec": {

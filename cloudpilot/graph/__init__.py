@@ -1,0 +1,1 @@
+"""How objects hang together, answered from the mirror: owners, selections, everything related."""

@@ -1,0 +1,1 @@
+"""What objects name: owners, volumes, accounts, backends, hosts; read from projections, pure."""

@@ -1,0 +1,1 @@
+"""Usage of CPU and memory, sampled each minute and kept."""
