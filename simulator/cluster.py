@@ -33,6 +33,8 @@ from simulator.watch import WatchHub
 from simulator.writes import Writes
 
 _LAST_ANSWERS_SECONDS = 0.5
+_ACCEPTING_TURNS = 5
+"""Turns of the loop in which an accepted connection gets its transport."""
 
 
 class SimulatedCluster:
@@ -197,8 +199,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Let what is answering finish for a moment, then cut every connection."""
-        for server in self.servers:
-            server.close()
+        await self._stop_accepting()
         for connection in list(self.server_state.connections):
             connection.shutdown()
         tasks = set(self.server_state.tasks)
@@ -211,6 +212,21 @@ class _Server(uvicorn.Server):
             connection.transport.abort()
         for server in self.servers:
             await server.wait_closed()
+
+    async def _stop_accepting(self) -> None:
+        """Close the listeners, once what they have accepted is among the connections.
+
+        asyncio loses a connection, and never closes it, whose server is closed between the accept
+        and the making of its transport.
+        """
+        loop = asyncio.get_running_loop()
+        for server in self.servers:
+            for listener in server.sockets:
+                loop.remove_reader(listener.fileno())
+        for _ in range(_ACCEPTING_TURNS):
+            await asyncio.sleep(0)
+        for server in self.servers:
+            server.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -51,6 +51,9 @@ def settings(tmp_path: Path) -> Settings:
             "database.url": f"sqlite:///{tmp_path}/cloudpilot.db",
             "database.key_file": str(tmp_path / "cloudpilot.key"),
             "kubernetes.poll_seconds": 0.2,
+            # The budget has tests of its own; the others need not wait for it.
+            "kubernetes.requests_per_second": 1000,
+            "kubernetes.request_burst": 1000,
         },
         environ={},
     )
