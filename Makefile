@@ -40,7 +40,7 @@ demo: install ## Serve with the simulated cluster and print what to ask; PORT=80
 	@exec $(BIN)/python main.py --demo $(if $(PORT),--port $(PORT))
 
 test: install ## Run every test that this machine can run
-	@$(BIN)/python -m pytest -rs -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -rs -n 4 --dist loadgroup $(ARGS)
 
 e2e: install controlplane ## Build the control plane and run only the tests on it
 	@$(BIN)/python -m pytest -rs tests/e2e $(ARGS)

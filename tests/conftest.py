@@ -6,6 +6,7 @@ CI, where Go could have built them, that is a failure.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from cloudpilot.clusters import Cluster, ClusterSource
 from cloudpilot.context import Actor, CallContext, Door
+from cloudpilot.db.session import Database
 from cloudpilot.kube.access import direct
 from cloudpilot.runtime import Runtime
 from cloudpilot.settings import ENVIRONMENT, Settings, load_settings
@@ -43,9 +45,19 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture(scope="session")
+async def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database of the newest schema, to copy: migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "cloudpilot.db"
+    async with Database.open(f"sqlite:///{path}"):
+        pass
+    return path
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, migrated: Path) -> Settings:
     """Defaults, with every file in the test's own folder."""
+    shutil.copy(migrated, tmp_path / "cloudpilot.db")
     return load_settings(
         overrides={
             "database.url": f"sqlite:///{tmp_path}/cloudpilot.db",

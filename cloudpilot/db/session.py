@@ -14,10 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import Connection, event, func, select
+from sqlalchemy import Connection, event, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import (
@@ -30,6 +27,8 @@ from sqlalchemy.ext.asyncio import (
 from cloudpilot.errors import DatabaseUnavailable, SettingsError
 
 logger = logging.getLogger(__name__)
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",
@@ -82,11 +81,6 @@ class Database:
             except (DBAPIError, OSError) as error:
                 raise DatabaseUnavailable(
                     f"the database cannot be opened: {_reason(error)}"
-                ) from None
-            except CommandError as error:
-                raise SettingsError.field(
-                    "database.url",
-                    f"its schema is newer than this CloudPilot, or another program's: {error}",
                 ) from None
             yield cls(engine)
         finally:
@@ -151,10 +145,32 @@ def _prepare_sqlite(engine: AsyncEngine, url: URL) -> None:
 
 
 def _migrate(connection: Connection) -> None:
+    if _is_current(connection):
+        return
+    # Only now: a start with nothing to migrate need not carry Alembic in memory.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(_MIGRATIONS))
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise SettingsError.field(
+            "database.url",
+            f"its schema is newer than this CloudPilot, or another program's: {error}",
+        ) from None
+
+
+def _is_current(connection: Connection) -> bool:
+    """Tell whether the newest migration was applied; they are numbered."""
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    applied = connection.scalar(text("SELECT version_num FROM alembic_version"))
+    numbers = (path.name.partition("_")[0] for path in (_MIGRATIONS / "versions").glob("0*.py"))
+    return bool(applied == max(numbers))
 
 
 def _reason(error: BaseException) -> str:

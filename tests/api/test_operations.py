@@ -50,11 +50,16 @@ def request_of(operation: Operation, **more: Any) -> tuple[str, str, dict[str, A
     return operation.method, path, arguments
 
 
-@pytest.mark.parametrize("operation", OFFERED, ids=lambda operation: operation.name)
-def test_an_operation_has_a_route_with_its_own_schemas_and_an_example(
-    app: FastAPI, operation: Operation
+def test_operations_have_routes_with_their_own_schemas_and_examples(
+    app: FastAPI, subtests: pytest.Subtests
 ):
     schema = app.openapi()
+    for operation in OFFERED:
+        with subtests.test(operation=operation.name):
+            check_described(operation, schema)
+
+
+def check_described(operation: Operation, schema: dict[str, Any]) -> None:
     described = schema["paths"][route_path(operation)][operation.method.lower()]
     assert described["operationId"] == operation.name
     assert described["description"].splitlines()[0] == operation.summary
