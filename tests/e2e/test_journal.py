@@ -68,7 +68,7 @@ async def until(call: Any, done: Any, **arguments: Any) -> ChangeList:
             await asyncio.sleep(0.2)
 
 
-def whats(answer: ChangeList) -> set[str]:
+def what_of(answer: ChangeList) -> set[str]:
     return {row.what for row in answer.items}
 
 
@@ -82,7 +82,7 @@ async def test_bad_rollout_is_told_with_its_manager_its_dead_pods_and_after_a_re
             while (await call("list_changes")).watched_since is None:  # noqa: ASYNC110 - it polls
                 await asyncio.sleep(0.1)
         await control_plane.admin.create(deployment(namespace, GOOD))
-        await until(call, lambda answer: "created" in whats(answer), **about)
+        await until(call, lambda answer: "created" in what_of(answer), **about)
         path = f"/apis/apps/v1/namespaces/{namespace}/deployments/web"
         container = {"name": "web", "image": MISSING}
         await control_plane.admin.request(
@@ -93,7 +93,7 @@ async def test_bad_rollout_is_told_with_its_manager_its_dead_pods_and_after_a_re
             headers={"Content-Type": "application/strategic-merge-patch+json"},
         )
         answer = await until(
-            call, lambda answer: {"image", "pod_failing"} <= whats(answer), **about
+            call, lambda answer: {"image", "pod_failing"} <= what_of(answer), **about
         )
         [image] = [row for row in answer.items if row.what == "image"]
         assert (image.field, image.before, image.after) == (IMAGE, GOOD, MISSING)
@@ -113,7 +113,7 @@ async def test_bad_rollout_is_told_with_its_manager_its_dead_pods_and_after_a_re
         )
         assert "c4n4ry-token" not in json.dumps(gone.model_dump(mode="json"))
     async with opened(settings, kubeconfig) as (call, _):
-        again = await until(call, lambda answer: "image" in whats(answer), **about)
+        again = await until(call, lambda answer: "image" in what_of(answer), **about)
         [image] = [row for row in again.items if row.what == "image"]
         assert (image.before, image.after, image.who) == (GOOD, MISSING, "kubectl-set")
         dead = [row for row in again.items if row.what == "deleted" and row.kind == "Pod"]
@@ -132,20 +132,20 @@ async def test_log_of_a_dead_pod_is_kept(
     crashing = {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": "crasher", "namespace": namespace},
+        "metadata": {"name": "crashing", "namespace": namespace},
         "spec": {"containers": [{"name": "web", "image": GOOD, "command": ["/bin/false"]}]},
     }
-    about = {"object": "pod/crasher", "namespace": namespace, "since": "1h"}
+    about = {"object": "pod/crashing", "namespace": namespace, "since": "1h"}
     async with opened(settings, control_plane.kubeconfig("admin")) as (call, journal):
         created = await control_plane.admin.create(crashing)
-        await until(call, lambda answer: "pod_failing" in whats(answer), **about)
+        await until(call, lambda answer: "pod_failing" in what_of(answer), **about)
         uid = created["metadata"]["uid"]
         await eventually(lambda: (known := journal._failing.get(uid)) and known.tail.text)
-        await control_plane.admin.delete(f"/api/v1/namespaces/{namespace}/pods/crasher")
-        await until(call, lambda answer: "deleted" in whats(answer), **about)
+        await control_plane.admin.delete(f"/api/v1/namespaces/{namespace}/pods/crashing")
+        await until(call, lambda answer: "deleted" in what_of(answer), **about)
         past: PastObject = await call(
-            "describe_at", object="pod/crasher", namespace=namespace, time="0s"
+            "describe_at", object="pod/crashing", namespace=namespace, time="0s"
         )
         [pod] = past.pods
-        assert (pod.name, pod.exit_code, pod.container) == ("crasher", 1, "web")
+        assert (pod.name, pod.exit_code, pod.container) == ("crashing", 1, "web")
         assert pod.log, pod.log_note
