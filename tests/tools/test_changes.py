@@ -185,7 +185,7 @@ async def test_object_that_never_was_is_named_with_the_nearest(
     changed: Ask, described: Any
 ) -> None:
     with pytest.raises(NotFound) as raised:
-        await changed(object="deployment/chekout")
+        await changed(object="deployment/chackout")
     assert "checkout" in raised.value.hint
     with pytest.raises(NotFound):
-        await described(object="deployment/chekout", time="5m")
+        await described(object="deployment/chackout", time="5m")

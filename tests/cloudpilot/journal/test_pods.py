@@ -45,10 +45,10 @@ def test_crash_loop_is_told_once_and_its_restarts_each_time() -> None:
         told += life.becomes(pod({"terminated": last}, restarts=restarts - 1))
         told += life.becomes(pod(waiting("CrashLoopBackOff"), restarts=restarts - 1, last=last))
         told += life.becomes(pod(restarts=restarts, last=last, ready=True))
-    whats = [entry.what for entry in told]
-    assert whats.count(What.POD_FAILING) == 1
-    assert whats.count(What.RESTART) == 4
-    assert What.READINESS not in whats
+    what_of = [entry.what for entry in told]
+    assert what_of.count(What.POD_FAILING) == 1
+    assert what_of.count(What.RESTART) == 4
+    assert What.READINESS not in what_of
 
 
 def test_pull_errors_that_take_turns_are_one_failure() -> None:
