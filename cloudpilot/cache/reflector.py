@@ -275,10 +275,13 @@ class Reflector(Generic[T]):
         return max(wait, retry_after or 0.0)
 
     def _change(self, status: SyncStatus, reason: str = "") -> None:
-        changed = status is not self.state.status
+        before = self.state.status
         self.state.status = status
         self.state.reason = reason
         if status is not SyncStatus.SYNCING:
             self.settled.set()
-        if changed:
-            logger.info("%s: %s%s", self.name, status.value, f" ({reason})" if reason else "")
+        if status is not before:
+            # That all goes well, fifty times a cluster, is no news.
+            expected = before is SyncStatus.SYNCING and status is SyncStatus.LIVE
+            level = logging.DEBUG if expected else logging.INFO
+            logger.log(level, "%s: %s%s", self.name, status.value, f" ({reason})" if reason else "")
