@@ -95,4 +95,10 @@ def _blind(result: Result) -> str:
     gaps = result.count("gaps") if result.merged else len(listed)
     if not gaps:
         return ""
-    return f"There {'is 1 gap' if gaps == 1 else f'are {gaps} gaps'} in which nobody watched."
+    text = f"There {'is 1 gap' if gaps == 1 else f'are {gaps} gaps'} in which nobody watched"
+    times = [f"{_minute(gap.get('since'))} to {_minute(gap.get('until'))}" for gap in listed[:3]]
+    return f"{text}{': ' if times else ''}{', '.join(times)}{', ...' if gaps > 3 else ''}."
+
+
+def _minute(time: Any) -> str:
+    return str(time or "now")[:16].replace("T", " ")

@@ -195,7 +195,8 @@ class JournalWriter:
             before = self._clock() - timedelta(days=self._settings.retention_days)
             stored = self._settings.stored_entries
             removed = await self._repository.prune(self._cluster, before, stored)
-            logger.info("journal of %s: %d old rows removed", self._cluster, removed)
+            if removed:
+                logger.info("journal of %s: %d old rows removed", self._cluster, removed)
             self._next_prune = now + _PRUNE_SECONDS
 
     async def _cover(self) -> None:
