@@ -65,6 +65,13 @@ async def test_failing_pods_are_named_with_their_cause(
     assert "ImagePullBackOff" in text
 
 
+async def test_times_nobody_watched_are_named(runtime: Runtime, shop_cluster: Cluster) -> None:
+    text = await answer(runtime, "what changed in the last hour?")
+    begun = (await shop_cluster.journal.periods())[0].since
+    assert "There is 1 gap in which nobody watched: " in text
+    assert f" to {begun:%Y-%m-%d %H:%M}." in text
+
+
 @pytest.mark.parametrize(
     ("question", "expected"),
     [
