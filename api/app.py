@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 from starlette.middleware import Middleware
 
 from agent.assistant import Assistant
-from api import chat, errors, health, operations, plans
+from api import chat, errors, health, metrics, operations, plans
 from api.auth import Authentication, Throttle
 from api.body import JSONBody
 from api.conditional import Conditional
@@ -66,6 +66,7 @@ def create_app(runtime: Runtime, assistant: Assistant) -> FastAPI:
     app.state.runtime = runtime
     app.state.assistant = assistant
     errors.install(app)
+    metrics.install(app, runtime.clusters, assistant)
     health.add_routes(app)
     chat.add_routes(app)
     plans.add_routes(app)

@@ -1,4 +1,4 @@
-"""What watches over the process: two probes without a token, which tell no names, and metrics.
+"""What watches over the process: two probes without a token, which tell no names.
 
 Ready means that the database answers. It never waits for a cluster: a dead one is a figure here.
 """
@@ -12,7 +12,6 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
-from api import metrics
 from api.deps import RuntimeDep
 from api.envelope import ErrorEnvelope, enveloped, success
 from cloudpilot import __version__
@@ -37,11 +36,7 @@ class Ready(BaseModel):
 
 
 def add_routes(app: FastAPI) -> None:
-    """Add the probes, outside the application's own dependencies since they need no token.
-
-    The metrics are added too; those need it.
-    """
-    metrics.install(app, app.state.runtime.clusters, app.state.assistant)
+    """Add the probes, outside the application's own dependencies since they need no token."""
     unready: dict[int | str, dict[str, Any]] = {
         503: {"model": ErrorEnvelope, "description": "The database does not answer"}
     }

@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-from cloudpilot.cache.pace import Pace
 from cloudpilot.cache.pages import decode_json, pages
 from cloudpilot.cache.reflector import Reflector, SyncStatus
 from cloudpilot.cache.store import Key, Store, key_of
@@ -23,6 +22,7 @@ from cloudpilot.cache.versions import reaches
 from cloudpilot.errors import CloudPilotError
 from cloudpilot.kube.client import METADATA_LIST, KubeClient
 from cloudpilot.kube.kinds import Kind
+from cloudpilot.pace import Pace
 
 logger = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
-from cloudpilot.cache.pace import Pace
 from cloudpilot.cache.store import Key, Store, key_of
 from cloudpilot.kube.objects import gateway_api, istio
 from cloudpilot.kube.objects.meta import KubeObject
 from cloudpilot.kube.objects.network import Ingress
 from cloudpilot.kube.references.references import REFERRERS
 from cloudpilot.kube.references.relation import HOST, Referrer
+from cloudpilot.pace import Pace
 
 T = TypeVar("T", bound=KubeObject)
 

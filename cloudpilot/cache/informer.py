@@ -13,7 +13,6 @@ from cloudpilot.cache.delta import Delta, Handler
 from cloudpilot.cache.drift import DriftCheck
 from cloudpilot.cache.index import Indexer
 from cloudpilot.cache.listwatch import ObjectListWatch
-from cloudpilot.cache.pace import Pace
 from cloudpilot.cache.reflector import Reflector, SyncState
 from cloudpilot.cache.stats import InformerStats
 from cloudpilot.cache.store import Key, Store, key_of
@@ -21,6 +20,7 @@ from cloudpilot.cache.versions import precedes
 from cloudpilot.kube.client import KubeClient
 from cloudpilot.kube.kinds import Kind
 from cloudpilot.kube.objects.meta import KubeObject
+from cloudpilot.pace import Pace
 
 logger = logging.getLogger(__name__)
 

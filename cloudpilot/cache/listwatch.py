@@ -17,7 +17,6 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 
 from cloudpilot.cache.decoder import ObjectDecoder
-from cloudpilot.cache.pace import Pace
 from cloudpilot.cache.pages import pages
 from cloudpilot.cache.stats import InformerStats
 from cloudpilot.cache.store import Key, key_of
@@ -34,6 +33,7 @@ from cloudpilot.kube.client import JSON, METADATA, METADATA_LIST, KubeClient
 from cloudpilot.kube.kinds import Kind
 from cloudpilot.kube.objects.meta import KubeObject
 from cloudpilot.kube.status import error_of_event
+from cloudpilot.pace import Pace
 
 logger = logging.getLogger(__name__)
 

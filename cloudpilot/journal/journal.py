@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -31,11 +30,11 @@ from cloudpilot.journal.unseen import Unseen, unseen_of
 from cloudpilot.journal.writer import JournalStats, JournalWriter
 from cloudpilot.kube.client import KubeClient
 from cloudpilot.kube.objects.meta import KubeObject
+from cloudpilot.pace import Pace
 from cloudpilot.settings import JournalSettings
 
 logger = logging.getLogger(__name__)
 
-_SLICE_SECONDS = 0.005
 _LOOK_SECONDS = 1.0
 _LAST_WORDS_SECONDS = 2.0
 _LAST_NOTE = timedelta(seconds=15)
@@ -178,7 +177,7 @@ class Journal:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            until = time.monotonic() + _SLICE_SECONDS
+            pace = Pace()
             while self._inbox:
                 item, now = self._inbox.popleft()
                 try:
@@ -186,9 +185,7 @@ class Journal:
                 except Exception:  # noqa: BLE001 - one odd object must not end the journal
                     logger.exception("the journal could not read a change")
                     self.stats.dropped += 1
-                if time.monotonic() > until:
-                    await asyncio.sleep(0)
-                    until = time.monotonic() + _SLICE_SECONDS
+                await pace.breathe()
 
     async def _take(self, item: Delta | Unseen, now: datetime) -> None:
         if isinstance(item, Unseen):

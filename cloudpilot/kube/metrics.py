@@ -5,7 +5,6 @@ The API is served by an add-on (metrics-server), so it may be absent, and it may
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import re
 from collections.abc import AsyncIterator
@@ -17,14 +16,13 @@ import msgspec
 from cloudpilot.errors import ClusterUnavailable
 from cloudpilot.kube.client import KubeClient
 from cloudpilot.kube.quantity import cpu_millicores, memory_bytes
+from cloudpilot.pace import Pace
 
 logger = logging.getLogger(__name__)
 
 API = "/apis/metrics.k8s.io/v1beta1"
 _READ_SECONDS = 20.0
 _PLAIN = re.compile(r"[0-9]{1,18}")
-_SLICE = 250
-"""So many items are decoded before the loop gets its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +96,9 @@ async def _items(client: KubeClient, resource: str, shape: type[T]) -> AsyncIter
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ClusterUnavailable(f"the metrics API answered unreadable JSON: {error}") from None
     decoder = msgspec.json.Decoder(shape)
-    for number, raw in enumerate(found):
-        if number % _SLICE == 0:
-            await asyncio.sleep(0)
+    pace = Pace()
+    for raw in found:
+        await pace.breathe()
         try:
             yield decoder.decode(raw)
         except (msgspec.ValidationError, UnicodeDecodeError) as error:

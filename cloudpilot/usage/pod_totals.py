@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -14,11 +13,10 @@ from cloudpilot.kube.metrics import Usage
 from cloudpilot.kube.objects.meta import KubeObject
 from cloudpilot.kube.objects.pod import Pod
 from cloudpilot.kube.pod_status import PodResources, resources_of
+from cloudpilot.pace import Pace
 
 T = TypeVar("T")
 
-_SLICE = 100
-"""So many objects are reckoned, in a few milliseconds, before the loop gets its turn."""
 _ENDED = ("Succeeded", "Failed")
 BETWEEN = ("ReplicaSet", "Job")
 """Controllers that usually have one above them: Deployment, CronJob."""
@@ -104,9 +102,9 @@ class PodTotals:
 
 async def in_slices(items: Iterable[T]) -> AsyncIterator[T]:
     """Yield items, and leave the event loop its turn every now and then."""
-    for number, item in enumerate(items):
-        if number % _SLICE == 0:
-            await asyncio.sleep(0)
+    pace = Pace()
+    for item in items:
+        await pace.breathe()
         yield item
 
 
